@@ -25,7 +25,7 @@ SIGNING_FAMILIES: tuple[Family, ...] = ("claude", "gemini")
 
 TEXT_KEY = "text:"
 KEPT_SIGNATURES = 2_000
-"""So many are not examined again, each of a few hundred bytes."""
+"""How many signatures are kept with their results, each of a few hundred bytes."""
 # Claude's own signatures are longer. A shorter text in the field is a placeholder of another tool.
 MIN_CLAUDE_SIGNATURE_LENGTH = 50
 # Google's JSON carries a signature as bytes in base64; anything else fails the request before it reaches a
@@ -34,13 +34,13 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 class SignatureStore(Protocol):
-    """Store for the signature Gemini put on a tool call, by the id of the tool_use."""
+    """A store for the signature that Gemini puts on a tool call, by the id of the tool_use."""
 
     def get(self, key: str) -> str | None: ...
 
     def put(self, key: str, signature: str, *, is_carried: bool = False) -> None:
-        """Keep a signature. ``is_carried``: the client has it as well, in a thinking block, so memory is
-        enough."""
+        """Keep a signature. ``is_carried`` means that the client has it, too, in a thinking block, so memory
+        is enough."""
 
 
 class SignatureCache:

@@ -1,9 +1,9 @@
 """Gemini's thinkingConfig: which models take a level, which a budget, and within which bounds.
 
-Both together are refused. From Gemini 3 on the Gemini API is given a level; its models differ in the levels
-that they take (router-for-me/CLIProxyAPI, internal/registry/models/models.json; ai.google.dev,
-gemini-api/docs/gemini-3). Cloud Code is given a level in header mode cli, else a budget, since its names in
-mode antigravity carry the level.
+A request with both is refused. At the Gemini API, models from Gemini 3 on get a level; they differ in the
+levels that they accept (router-for-me/CLIProxyAPI, internal/registry/models/models.json; ai.google.dev,
+gemini-api/docs/gemini-3). Cloud Code gets a level in header mode cli and a budget in mode antigravity, where
+the models' names contain the level.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LEVELS_AT_GEMINI_API: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gemini-3.6-flash", LEVELS),
     ("gemini-3.7-flash", LEVELS),
 )
-"""By the beginning of the model's id; the first row that fits decides."""
+"""The levels that a model accepts, by the beginning of its id; the first row that fits decides."""
 LEVELS_OF_OTHERS = ("low", "high")
-"""Those of Gemini 3 Pro, and of models that are not known."""
+"""The levels of Gemini 3 Pro, and of unknown models."""
 
 MIN_ANSWER_TOKENS = 1_024
 MIN_BUDGET = 128
@@ -64,8 +64,8 @@ def _least_budget(model: UpstreamModel) -> int:
 
 
 def _allowed_level(model: UpstreamModel, level: str) -> str:
-    """Return the nearest level that the model takes, of two equally near ones the higher. Cloud Code takes
-    all."""
+    """Return the nearest level that the model accepts; of two equally near ones the higher. Cloud Code
+    accepts all."""
     if model.kind == CLOUD_CODE:
         return level
     rows = (levels for start, levels in LEVELS_AT_GEMINI_API if model.sent_id.startswith(start))

@@ -1,4 +1,4 @@
-"""Messages as clients store them, into turns that both APIs accept.
+"""Translation of messages as clients store them into turns that both APIs accept.
 
 A turn is a message with the role user or assistant and a list of blocks. Turns alternate, each tool call is
 answered in the turn right after it, in the order of the calls, and each result answers a call. A valid
@@ -16,7 +16,7 @@ Block = dict[str, Any]
 Message = dict[str, Any]
 
 CLEARED_BY_USER = "next_user_message"
-"""Value of ``clear_at`` of a system message that applies to the turn it follows only."""
+"""The value of ``clear_at`` of a system message that applies only to the turn before it."""
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _PIECES = frozenset(
     {"input_json_delta", "text_delta", "thinking_delta", "signature_delta", "citations_delta"}

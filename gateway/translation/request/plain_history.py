@@ -1,10 +1,10 @@
-"""A history in good order, read in one walk: its turns, the estimate of its tokens, whether it permits
+"""A well-formed history, read in one walk: its turns, the estimate of its tokens, and whether it permits
 thinking.
 
-Most histories are in good order: user and assistant take turns, no text is blank, each turn of calls is
-answered by a turn whose results have their order. They need no repair, so a walk over the blocks replaces
-those of history.py, thinking.py and token_estimate.py. Any other history is read by these three; a test
-asserts that for a history in good order they would give the same request.
+Most histories are well-formed: user and assistant take turns, no text is blank, and each turn with calls is
+followed by one with their results in the same order. They need no repair, so one walk over the blocks
+replaces those of history.py, thinking.py and token_estimate.py. These three read any other history; a test
+asserts that they make the same request of a well-formed one.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _FILES = frozenset({"image", "document"})
 
 
 class History(NamedTuple):
-    """Turns that both APIs accept, the estimate of the request with these, and what
-    ``lacks_thinking_in_tool_loop`` says of them, which matters for Claude only."""
+    """Turns that both APIs accept, the estimate of the request with these turns, and the result of
+    ``lacks_thinking_in_tool_loop`` for them, which matters only for Claude."""
 
     turns: list[Message]
     estimate: InputEstimate
@@ -40,12 +40,12 @@ class History(NamedTuple):
 
 
 class _Odd(Exception):
-    """The history is not in good order."""
+    """Raised when the history is not well-formed."""
 
 
 def plain_history(request: MessagesRequest, family: Family) -> History | None:
-    """Return the history of a request; None for one that is not in good order. Raises InvalidRequest for what
-    is nested too deeply."""
+    """Return the history of a request; None for one that is not well-formed. Raises InvalidRequest for a
+    request that is nested too deeply."""
     gathered = Gathered(family)
     gathered.add_preface(request)
     walk = _Walk(gathered, is_for_claude=family == "claude")
@@ -67,10 +67,10 @@ class _Walk:
         self._said: list[str] = []
         """Texts, none of which may be blank."""
         self._open_calls: list[str] = []
-        """Ids of the calls in the turn before, if it was the assistant's."""
+        """The ids of the calls in the previous turn, if it was the assistant's."""
 
     def over(self, messages: Sequence[Message]) -> list[Message]:
-        """Return the turns. Raises _Odd, or KeyError for a role or block in no usual form."""
+        """Return the turns. Raises _Odd, or KeyError for a role or block of an unusual form."""
         readers = {"assistant": self._read_assistant, "user": self._read_user}
         turns: list[Message] = []
         before = ""
@@ -92,7 +92,8 @@ class _Walk:
         return turns
 
     def _follow_with_system(self, message: Message, blocks: list[Block], turns: list[Message]) -> None:
-        """Add system texts to the turn of the user before them. A message without texts sets the effort."""
+        """Add system texts to the preceding turn of the user. A message without texts only sets the
+        effort."""
         if not blocks:
             return
         if not turns or turns[-1]["role"] != "user" or message.get("clear_at") == CLEARED_BY_USER:

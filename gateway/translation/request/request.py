@@ -1,4 +1,4 @@
-"""A messages request into the ``request`` member of Google's generateContent envelope."""
+"""Translation of a messages request into the ``request`` member of Google's generateContent envelope."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MAX_GEMINI_STOP_SEQUENCES = 5
 
 @dataclass(frozen=True, slots=True)
 class TranslationOptions:
-    """The operator's settings for translation. ``max_context_tokens`` 0: turns are never left out."""
+    """The operator's settings for translation. With ``max_context_tokens`` 0 no turns are left out."""
 
     system_preamble: str = ""
     default_thinking_budget: int = 16_000
@@ -55,8 +55,8 @@ class TranslatedRequest:
     """A request ready for JSON (the sender adds sessionId), and what is needed to read its answer.
 
     ``raw_token_estimate`` is the estimate before the model's token ratio was applied; 0 when it must not
-    update the ratio. ``request_type`` is the envelope's requestType. ``declares_tools``: the request declares
-    tools of the client, not only stand-ins for the history.
+    update the ratio. ``request_type`` is the envelope's requestType. ``declares_tools`` is True when the
+    request declares tools of the client, not only stand-ins for the history.
     """
 
     request: dict[str, Any]
@@ -82,8 +82,9 @@ def translate_request(
 ) -> TranslatedRequest:
     """Translate a request. Raises InvalidRequest.
 
-    ``without_thinking``: leave all thinking out, for the retry after Google refused a signature.
-    ``token_ratio``: tokens that Google counted for this model so far, divided by our estimates.
+    ``without_thinking`` leaves all thinking out, for the retry after Google refused a signature.
+    ``token_ratio`` is the number of tokens that Google counted for this model so far, divided by our
+    estimates.
     """
     schema = requested_schema(request)
     answer_tool = None if schema is None else answer_tool_for(request, model)
@@ -149,7 +150,8 @@ def _history_within_context(
 
 
 def mended_history(request: MessagesRequest, family: Family, limit: float) -> History:
-    """Return any history, with its newest turns that fit into the limit, and repaired. 0 is no limit."""
+    """Return any history, repaired, with as many of its newest turns as fit into the limit; 0 for no
+    limit."""
     turns = as_turns(request.messages)
     estimate = estimate_input(request, family)
     if turns and 0 < limit < estimate.tokens:

@@ -1,8 +1,8 @@
-"""Turns into contents: the order of calls, results, thinking and signatures.
+"""Translation of turns into contents: the order of calls, results, thinking and signatures.
 
-Google and Claude validate each turn against its neighbours, hence one pass over the history instead of a
-translation by block: a result carries the name of the function it answers, a signature of Gemini is put on
-the part it was issued for, and calls end their turn.
+Google and Claude validate each turn against its neighbours, so the history is translated in one pass and not
+block by block: a result carries the name of the function that it answers, a signature of Gemini's is put on
+the part for which it was issued, and calls end their turn.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _IN_ORDER = frozenset(
     for call in ((), ("tool_use",))
     if text or call
 )
-"""Kinds of blocks of an assistant turn whose parts are in order, as of nearly all turns."""
+"""Sequences of kinds of blocks in an assistant turn whose parts need no reordering, as in nearly all
+turns."""
 
 
 class ContentsBuilder:
@@ -56,8 +57,8 @@ class ContentsBuilder:
         declared: ToolNames,
         keeps_thinking: bool,
     ) -> None:
-        """``names`` also receives the names of calls; ``declared`` has those of the request's tools alone.
-        ``keeps_thinking``: send the model its own earlier thinking and signatures."""
+        """Make a builder. ``names`` also receives the names of calls; ``declared`` has only those of the
+        request's tools. ``keeps_thinking`` sends the model its own earlier thinking and signatures."""
         self._family = model.family
         self._media_types = MEDIA_TYPES[model.family]
         self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()

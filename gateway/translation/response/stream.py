@@ -1,4 +1,4 @@
-"""Google's chunks into Anthropic's stream events: one small state machine.
+"""Translation of Google's chunks into Anthropic's stream events: one small state machine.
 
 At any time one content block is open, or none. A part either continues the open block or closes it and opens
 the next. message_start waits for the first part, because until then the request can still be retried on
@@ -381,7 +381,7 @@ class MessageStream:
         events += (stream_events.text_delta(self._index, text),)
 
     def _types_sent_as_they_come(self) -> frozenset[str]:
-        """Return the types of blocks whose text needs no more than to be sent."""
+        """Return the types of blocks whose text can be sent as it comes."""
         if self._finder is not None or self._rules.with_sources:
             return frozenset()
         return frozenset({"text", "thinking"} if self._display == "text" else {"text"})

@@ -1,6 +1,6 @@
-"""Google's usageMetadata into Anthropic's usage.
+"""Translation of Google's usageMetadata into Anthropic's usage.
 
-Google counts cached tokens within the prompt, Anthropic beside it. Thinking is output in both, but Google
+Google counts cached tokens as part of the prompt, Anthropic does not. Thinking is output in both, but Google
 counts it separately.
 """
 
@@ -74,8 +74,8 @@ class TokenUsage:
         self.visible_tokens = 0
         self.thinking_tokens = 0
         self.cache_writes = (0, 0)
-        """The part of the prompt that was written to a cache, for five minutes and for an hour. Google takes
-        no money for writing."""
+        """The parts of the prompt that were written to a cache for five minutes and for an hour. They are 0
+        for Google, which does not charge for writing."""
 
     def merge(self, usage_metadata: dict[str, Any]) -> None:
         self.latest = usage_metadata

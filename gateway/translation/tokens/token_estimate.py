@@ -27,11 +27,11 @@ TOKENS_PER_CALL = 10
 TOKENS_PER_MESSAGE = 4
 
 APART_CHARACTERS = 100_000
-"""A text of this many characters is counted by itself, so that it is not copied."""
+"""A text of at least this many characters is counted separately, so that it is not copied."""
 
 _DATA_URL = re.compile(r"data:([^;,]{0,100})[^,]{0,200},")
 _PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
-"""A word this long is binary data in base64, or encrypted."""
+"""Matches a word so long that it must be binary data in base64, or encrypted."""
 
 
 class InputEstimate(NamedTuple):
@@ -71,8 +71,8 @@ def estimate_message(message: Mapping[str, Any], family: Family) -> int:
 
 
 class Gathered:
-    """Texts to be counted together, and the tokens of everything else: ``media`` those of images and
-    documents, ``fixed`` those of messages and calls, whatever is in them."""
+    """Texts that are counted together, and the tokens of everything else: ``media`` those of images and
+    documents, ``fixed`` those of messages and calls, whatever they contain."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
