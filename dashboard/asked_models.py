@@ -16,25 +16,26 @@ if TYPE_CHECKING:
     from gateway.routing.upstream_model import HeaderMode, UpstreamModel
 
     ModelsByKind = Mapping[str, UpstreamModel]
-    """The model of each kind of account that may be asked."""
+    """The models that may be asked, by kind of account."""
 
 MOST_ASKED = 10
 ASKED_BY_CLAUDE_CODE = ("opus", "sonnet", "haiku")
-"""The kinds that Claude Code offers by name, and asks for in some version."""
+"""The kinds of model that Claude Code offers by name; it asks for some version of them."""
 
 
 class Chosen(NamedTuple):
-    """What a name stands for: its own models, and those of each fallback in turn."""
+    """The models that a name stands for: its own, and those of each fallback in turn."""
 
     models: ModelsByKind
     fallbacks: Sequence[ModelsByKind] = ()
     is_mapped: bool = False
-    """The operator has mapped the name."""
+    """True when the operator has mapped the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A model at one kind of account. `left` is of the accounts that are ready, while one is."""
+    """A model at one kind of account. `left` is the quota of the accounts that are ready, or of all while
+    none is."""
 
     model: str
     kind: str
@@ -50,16 +51,17 @@ class Way:
 class AskedName:
     name: str
     asked: int
-    """Requests for it."""
+    """The number of requests for the name."""
     is_mapped: bool
     now: Way | None
-    """None when no account can answer."""
+    """What answers now; None when no account can answer."""
     then: Sequence[Way]
-    """What answers when that is used up, in this order."""
+    """What answers after that is used up, in this order."""
     back_at: datetime | None = None
-    """When the first account that serves it can be used again, while none can; None when unknown."""
+    """While no account can answer: when the first account that serves the name can be used again, None when
+    unknown."""
     is_offered: bool = True
-    """An account serves it, usable or not."""
+    """True when an account serves the name, usable or not."""
 
 
 def asked_names(
@@ -68,8 +70,8 @@ def asked_names(
     accounts: Sequence[Serving],
     header_mode: HeaderMode,
 ) -> list[AskedName]:
-    """Return Claude Code's names, then the others that clients ask for, the most first. `asked`: how many
-    requests asked for each name."""
+    """Return Claude Code's names, then the other names that clients ask for, the most frequent first. `asked`
+    has the number of requests by name."""
     others = [name for name in asked if name and name not in ASKED_BY_CLAUDE_CODE]
     others.sort(key=lambda name: (-asked[name], name))
     return [
@@ -105,7 +107,7 @@ def _ways(
     *,
     is_fallback: bool = False,
 ) -> list[Way]:
-    """Those that an account serves, the kind first whose ready accounts are asked first."""
+    """Return the models that an account serves, first the kind whose ready accounts are asked first."""
     found: list[tuple[tuple[int, int], Way]] = []
     for kind, model in models.items():
         of_kind = [one for one in accounts if one.kind == kind]

@@ -1,5 +1,5 @@
-"""Rows of the page of models: each listed or mapped name, and what is left of its model. Pure but for
-`offered_models`."""
+"""The rows of the models page: each listed or mapped name, and the remaining quota of its model. Pure except
+for `offered_models`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """An account: `pools` are those that requests use now, `models` the ids that are listed for it, None
-    while its list is unknown."""
+    """An account. `pools` are those that requests use now; `models` are the ids that its list has, None while
+    the list is unknown."""
 
     is_usable: bool
     pools: Sequence[QuotaPool]
@@ -32,9 +32,9 @@ class Serving:
     models: Collection[str] | None = None
     kind: str = "google"
     rank: tuple[int, int] = (0, 0)
-    """Accounts with a lower one are asked first."""
+    """The order in which accounts are asked, lower ones first."""
     resting: Mapping[str, datetime] = field(default_factory=dict)
-    """The ends of its limits, by model key or ALL_MODELS."""
+    """When its limits end, by model key or ALL_MODELS."""
 
     def rests_until(self, model_key: str) -> datetime | None:
         ends = [self.resting[key] for key in (model_key, ALL_MODELS) if key in self.resting]
@@ -66,7 +66,7 @@ class Left:
 class ModelRow:
     name: str
     answered_by: str
-    """An upstream id; the name itself when nothing offered fits it."""
+    """The upstream id of the model; the name itself when no offered model fits it."""
     is_offered: bool
     is_routed: bool
     """True when the operator has mapped the name."""
@@ -74,7 +74,7 @@ class ModelRow:
     is_hidden: bool
     left: Left
     requests: int | None = None
-    """Those that the model answered within the span of the page; None where another row has them."""
+    """The requests that the model answered within the page's span; None when another row counts them."""
 
 
 def model_rows(
@@ -84,7 +84,8 @@ def model_rows(
     requests: Mapping[str, int],
     header_mode: HeaderMode,
 ) -> list[ModelRow]:
-    """`requests`: how many each model answered. Pinned names come first, hidden ones last."""
+    """Return the rows, pinned names first and hidden ones last. `requests` has the answered requests by
+    model."""
     known = list(accounts)
     names = {*resolution.visible(offered), *routes.by_name}
     ordered = sorted(names, key=lambda name: (not routes.route(name).pinned, routes.route(name).hidden, name))
@@ -122,7 +123,7 @@ def _row(
 
 
 def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serving]) -> Left:
-    # In header mode cli a quota has the name that is sent.
+    # In header mode cli a quota is stored under the sent id.
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
     serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
     serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]

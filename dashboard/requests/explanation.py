@@ -38,7 +38,7 @@ STOPPED = "The server stopped while this request was under way, so its end is un
 SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
 NO_ANSWER = "no answer "
-"""How the reasons of attempts begin that ended in silence ("no answer within 30 s")."""
+"""The beginning of the reasons of attempts that got no answer ("no answer within 30 s")."""
 TOO_LONG = "prompt too long"
 SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
 OPERATOR_MUST_ACT = "The accounts page says what each account needs."
@@ -57,13 +57,13 @@ class Explanation:
     is_limited: bool = False
     """True for a limit, after whose end the request can succeed."""
     cause: str = ""
-    """What took most of the time of a slow answer, without a full stop; it is part of the sentence."""
+    """What took most of the time of a slow answer, as the sentence has it, without a full stop."""
     accounts: frozenset[str] = frozenset()
     """The names of accounts in the sentence and the cause, for pages that can hide them."""
 
 
 class _Span(NamedTuple):
-    """A part of the time to the first event. `text` says what took it, `accounts` are those it names."""
+    """A part of the time to the first event. `text` says what took it, and names `accounts`."""
 
     text: str
     seconds: float

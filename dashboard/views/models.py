@@ -1,4 +1,5 @@
-"""`/models`: what answers the names that clients ask for; each model and what is left; pin, hide and map."""
+"""`/models`: what answers the names that clients ask for, and each model with its remaining quota. Models can
+be pinned, hidden and mapped."""
 
 from __future__ import annotations
 
@@ -82,7 +83,7 @@ def _serving(one: AccountPools) -> Serving:
 
 
 def _chosen(routes: Routes, offered: Collection[str], name: str) -> Chosen:
-    """What the relay would choose for the name now; nothing in a process that serves no requests."""
+    """Return what the relay would choose for the name now; no models in a process that serves no requests."""
     gateway = running_gateway()
     if gateway is None:
         return Chosen({})

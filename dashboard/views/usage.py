@@ -77,9 +77,10 @@ class UsageRow:
 
 
 MARKEDLY = 0.1
-"""A share of the cache that is lower by this much is worth a word."""
+"""A row is mentioned only if its cached share is lower by at least this much."""
 LEAST_MISSING = 0.01
-"""Of all input, what the cache would have to spare besides for a row to be worth a word."""
+"""A row is mentioned only if the tokens that it should have had cached are at least this share of all
+input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ class Summary:
     cached_tokens: int
     largest: UsageRow
     least_cached: UsageRow | None
-    """The row without which that share would rise most, by a hundredth or more, of those whose own share is
-    MARKEDLY lower; None when there is none."""
+    """The row without which the cached share would rise most, by at least LEAST_MISSING, of those whose own
+    share is lower by MARKEDLY; None when there is none."""
 
     @property
     def largest_share(self) -> float:
@@ -114,7 +115,7 @@ def summary_of(rows: list[UsageRow]) -> Summary | None:
     share = cached / all_input if all_input else 0.0
 
     def missing(row: UsageRow) -> float:
-        """Tokens that the cache would have spared at the share of all rows."""
+        """Return how many more of the row's tokens would be cached at the share of all rows."""
         return row.input_tokens * share - row.cached_tokens
 
     poor = [row for row in rows if (row.cached_share or 0.0) <= share - MARKEDLY]

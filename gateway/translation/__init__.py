@@ -1,4 +1,4 @@
-"""Anthropic's requests to Google's and Google's answers back, as pure functions: same input, same output.
+"""Translation of Anthropic's requests for Google, and of Google's answers back, as pure functions.
 
-One folder a direction or subject; what both directions share lies here. Imports nothing of this project.
+Each direction or subject has a folder; what both directions share is in this one. Imports nothing of this project.
 """

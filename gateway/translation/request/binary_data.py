@@ -42,7 +42,7 @@ NESTED_MEDIA_TYPES = _ANTHROPIC_TYPES
 """Media types that Gemini accepts inside a function response, besides text/plain."""
 
 SHORTEST_BARE_BASE64 = 512
-"""In characters. A shorter string without a media type beside it counts as text."""
+"""The least characters of base64 without a media type beside it; a shorter string counts as text."""
 
 _DATA_FIELDS = ("data", "blob", "base64", "b64_json", "bytes", "file_data")
 _MEDIA_TYPE_FIELDS = ("media_type", "mime_type", "mimeType", "mediaType", "content_type", "contentType")

@@ -1,4 +1,4 @@
-"""Content blocks into parts.
+"""Translation of content blocks into parts.
 
 Every part is built from known fields, so cache_control, citations and future fields never reach Google. A
 block without a counterpart becomes text: no request fails because of a block's type.

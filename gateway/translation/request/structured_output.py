@@ -90,7 +90,7 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
 
 
 class UnfitAnswer(Exception):
-    """An answer that is not valid. ``str`` names the first place and rule, ``items.0.kind: enum``, but no
+    """Raised for an answer that is not valid. ``str`` names the first place and rule, ``items.0.kind: enum``, but no
     value."""
 
 

@@ -1,4 +1,4 @@
-"""Tools into function declarations, tool_choice into the calling mode.
+"""Translation of tools into function declarations, and of tool_choice into the calling mode.
 
 Claude Code sends the same tools on every turn, so a translated list is cached by its content.
 """

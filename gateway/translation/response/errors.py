@@ -1,4 +1,4 @@
-"""Google's error body into the sentence for the client.
+"""Translation of Google's error body into the message for the client.
 
 A refusal by Claude arrives as Anthropic's own error, written as JSON into Google's message, sometimes twice.
 Its wording is kept: Claude Code compacts, retries or disables a feature depending on it. A prompt that is too
@@ -14,7 +14,7 @@ from accounts.values.outside import NotJson, parse_json
 
 MAX_NESTING = 5
 MOST_DIGITS = 12
-"""More digits than any number of tokens has."""
+"""The most digits of a number of tokens."""
 NO_REASON = "The upstream refused the request without giving a reason."
 
 # Wordings of Google, Anthropic (with and without numbers) and OpenAI. "input length and `max_tokens` exceed

@@ -1,4 +1,4 @@
-"""Stream events into the message for a client that asked for no stream."""
+"""Assembly of stream events into the message for a client that asked for no stream."""
 
 from __future__ import annotations
 

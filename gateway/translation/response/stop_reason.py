@@ -1,4 +1,4 @@
-"""Google's finishReason into Anthropic's stop_reason, or into the description of a failure."""
+"""Translation of Google's finishReason into Anthropic's stop_reason, or into the description of a failure."""
 
 from __future__ import annotations
 

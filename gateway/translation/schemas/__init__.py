@@ -1,4 +1,4 @@
-"""JSON Schema into Google's schema, and the arguments of calls back.
+"""Translation of JSON Schema into Google's schema, and of the arguments of calls back.
 
 tool_schemas.py   the entry: a tool's schema as declaration and Restoration
 older_drafts.py   keywords of older drafts as those of 2020-12

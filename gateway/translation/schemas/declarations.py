@@ -1,4 +1,4 @@
-"""A shape as Google's schema, and the Restoration for values made after it.
+"""Translation of a shape into Google's schema, with the Restoration for values that follow it.
 
 Google's Schema has type, description, properties, required, items, enum and nullable. It has ``anyOf`` too,
 but Vertex refuses any other field beside it, and Claude interprets it differently from day to day; so

@@ -25,7 +25,7 @@ GEMINI_TOKENS_PER_IMAGE = 1_120
 TOKENS_PER_PAGE = 2_500
 GEMINI_TOKENS_PER_PAGE = 560
 BYTES_PER_PAGE = 75_000
-"""For a PDF whose page count cannot be read cheaply."""
+"""The size of a page, for a PDF whose page count cannot be read cheaply."""
 
 # Bytes to decode: the size of a JPEG stands behind its metadata, the page tree of a PDF near either end.
 _IMAGE_HEAD = 64 * 1024

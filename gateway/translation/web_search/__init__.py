@@ -1,4 +1,4 @@
-"""Web search: a request that asks for one, to Google and back. Pure.
+"""Web search: translation of a request for one to Google, and of the answer back. Pure.
 
 requested_search.py the web search that a request asks for, and what rules it out
 domains.py    allowed_domains and blocked_domains, matched against addresses

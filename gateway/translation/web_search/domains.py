@@ -27,7 +27,7 @@ _HOST = re.compile(r"(?!-)[\w-]{1,63}(\.(?!-)[\w-]{1,63})*")
 
 
 class UnreadableDomain(ValueError):
-    """An entry of the lists that is no domain in Anthropic's form."""
+    """Raised for an entry of the lists that is not a domain in Anthropic's form."""
 
 
 def is_web_address(text: object) -> TypeGuard[str]:

@@ -1,4 +1,4 @@
-"""A web search into the ``request`` member of Google's envelope, whose requestType is then ``web_search``.
+"""Translation of a web search into the ``request`` member of Google's envelope, of type ``web_search``.
 
 Google's search takes one user message and no conversation, so the messages before are put into it as plain
 text.

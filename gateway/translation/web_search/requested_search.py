@@ -23,7 +23,7 @@ ErrorCode = Literal["invalid_tool_input", "unavailable", "max_uses_exceeded"]
 """Codes of Anthropic's web_search_tool_result_error that the gateway uses."""
 
 LONGEST_CONVERSATION = 20_000
-"""In characters, of the conversation before the question; the newest are kept."""
+"""The most characters of the conversation before the question; the newest are kept."""
 _TOLD = frozenset({"text", "search_result", "document", "server_tool_use", "web_search_tool_result"})
 _REMINDERS = re.compile(r"(\s*<system-reminder>((?!</system-reminder>).)*+</system-reminder>)+\s*", re.DOTALL)
 """Blocks that Claude Code adds to the user's text."""
@@ -38,7 +38,7 @@ class RequestedSearch:
     conversation: str
     error_code: ErrorCode | None
     opens_answer: bool
-    """False within a tool loop: the outcome of the search was reported at its beginning."""
+    """False within a tool loop, because the result of the search was reported when the loop began."""
     max_uses: int | None = None
     domains: Domains = field(default_factory=Domains)
     allowed: tuple[str, ...] = ()

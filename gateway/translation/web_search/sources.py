@@ -1,4 +1,4 @@
-"""Google's groundingMetadata into the sources of an answer.
+"""Translation of Google's groundingMetadata into the sources of an answer.
 
     {"webSearchQueries": ["..."],
      "groundingChunks": [{"web": {"uri", "title"}}],
