@@ -423,7 +423,7 @@ class Pool:
     def _candidates(
         self, accounts: list[PooledAccount], targets: Targets, strategy: str, now: float
     ) -> list[Candidate]:
-        """The accounts as the strategies see them."""
+        """Return the accounts as the strategies see them."""
         known = self._eligible_for(targets).candidates
         candidates = [known[account.id] for account in accounts]
         if strategy == "hybrid":  # the others do not look at what each request changes
@@ -433,7 +433,7 @@ class Pool:
         return candidates
 
     def _candidate(self, account: PooledAccount, target: Target) -> Candidate:
-        """The account as the strategies see it, without what each request changes."""
+        """Return the account as the strategies see it, without the values that each request changes."""
         threshold = account.threshold_for(target)
         return Candidate(
             id=account.id,

@@ -71,8 +71,8 @@ class Eligible:
     ids: list[int]
     """The ids in ascending order."""
     candidates: dict[int, Candidate]
-    """The same accounts as the strategies see them. Scores and times of use are those of the last
-    comparison."""
+    """The same accounts as the strategies see them, by id. Their scores and times of use are those of the
+    last comparison."""
     first_ranked: dict[int, FirstRanked]
     """The accounts before which no other ranks, by id, without those whose project is unknown."""
 

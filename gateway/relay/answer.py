@@ -31,7 +31,7 @@ WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 class Answer:
-    """An answer, which has begun after `begin`; the caller must `close` it, read or not."""
+    """An answer, which begins with `begin`. The caller must `close` it, read or not."""
 
     def __init__(
         self, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
@@ -58,10 +58,10 @@ class Answer:
         self._failure: UpstreamError | MalformedStream | BrokenAnswer | None = None
 
     async def begin(self) -> None:
-        """Read until there is content, so that an earlier failure can still be retried; at most
-        UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total, or what the account's switches say.
+        """Read until there is content, so that an earlier failure can still be retried. The time limit is
+        UPSTREAM_FIRST_BYTE_TIMEOUT_MS in total, or the one in the account's switches.
 
-        Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed, and is closed then.
+        Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed; the answer is then closed.
         """
         own_seconds = self._account.switches.first_byte_seconds
         seconds = own_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS

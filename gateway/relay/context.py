@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class PreparedRequest:
-    """A request and the model that answers it at each kind of account. How it is put to an upstream is
-    decided for the account that sends it (gateway/relay/formats). Not frozen, since each request makes one:
-    that takes twice as long."""
+    """A request and the model that answers it at each kind of account. gateway/relay/formats makes the call
+    for the account that sends it. It is not frozen, since each request makes one, which would take twice as
+    long."""
 
     request: MessagesRequest
     chosen: Chosen

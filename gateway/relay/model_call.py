@@ -125,7 +125,7 @@ class ModelCaller:
 def _addresses(
     upstream: Upstream, model: UpstreamModel, access: Access, context: RequestContext
 ) -> list[str]:
-    """Base URLs for the account; those with the fewest failures in this request come first."""
+    """Return the base URLs for the account, those with the fewest failures in this request first."""
     addresses = upstream.addresses(model, access)
     if context.failed_bases:
         addresses = sorted(addresses, key=context.failed_bases.count)

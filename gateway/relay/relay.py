@@ -90,9 +90,9 @@ class Relay:
     ) -> Answer:
         """Return the answer, once it has content. The caller must close it, which releases the account.
 
-        `client` is the request as it was sent, unless the gateway has made or changed it: then the events of
-        the answer are always parsed. With `search` a model that searches the web answers, whichever model the
-        request names. Raises GatewayError.
+        `client` is the request as the client sent it; None when the gateway has made or changed it, and then
+        the events of the answer are always parsed. With `search`, a model that searches the web answers,
+        whichever model the request names. Raises GatewayError.
         """
         limit = _longest_wait()
         if context.longest_wait_seconds < limit:

@@ -42,7 +42,7 @@ class LogRing(logging.Handler):
         super().__init__()
         self._activity = activity
         self._lines: deque[tuple[int, float, str, str, str]] = deque(maxlen=MOST_LINES)
-        """The values of a LogLine each."""
+        """The values of a LogLine for each line."""
         self._count = 0
         self.addFilter(RequestIdFilter())
         self.addFilter(NoiseFilter())

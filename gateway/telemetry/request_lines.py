@@ -56,7 +56,7 @@ def log_request(logger: logging.Logger, text: str, facts: Callable[[], dict[str,
 
 @functools.lru_cache(maxsize=1)
 def _takers(*handlers: logging.Handler) -> list[TakesRequestLines]:
-    """The handlers that show such lines, if all of those take them; else none."""
+    """Return the handlers that show such lines, if all of them take those; else an empty list."""
     showing = [handler for handler in handlers if not isinstance(handler, StandardError)]
     takers: list[TakesRequestLines] = [
         handler for handler in showing if isinstance(handler, TakesRequestLines)

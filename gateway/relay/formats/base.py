@@ -68,7 +68,7 @@ class Format(ABC):
 
     @abstractmethod
     async def prepare(self, prepared: PreparedRequest, kind: str) -> None:
-        """Do what needs no account but its kind, unless it is done. Raises GatewayError."""
+        """Do what needs only the kind of account, if it is not done yet. Raises GatewayError."""
 
     @abstractmethod
     async def outgoing(

@@ -27,17 +27,17 @@ MOST_KEPT = 1000
 
 
 class Chosen(NamedTuple):
-    """The models that answer a name. Kept until lists or routes change, so that requests find the rest of it
-    ready."""
+    """The models that answer a name, and what requests need to know about them. Kept until lists or routes
+    change."""
 
     models: Mapping[str, UpstreamModel]
-    """By `Account.kind`; empty when no kind may be asked."""
+    """The models by `Account.kind`; empty when no kind may be asked."""
     targets: Targets
-    """What the pool chooses an account for."""
+    """The targets for which the pool chooses an account."""
     listed_id: str
-    """That of the first kind, by which the model is known in the log and in messages."""
+    """The listed id of the first kind's model, which names the model in the log and in messages."""
     is_unknown: bool = False
-    """The name has no route, lists are known, and none has one of the models."""
+    """True when the name has no route, and lists are known but none has one of the models."""
 
 
 def chosen(models: Mapping[str, UpstreamModel], *, is_unknown: bool = False) -> Chosen:
@@ -52,7 +52,7 @@ class ModelChoice:
         self._routes = routes
         self._offers_then: MergedOffers | None = None
         self._mode_then = ""
-        """The offers and the header mode by which `_by_kind` and `_all` were built."""
+        """The header mode from which, with `_offers_then`, `_by_kind` and `_all` were built."""
         self._by_kind: Mapping[str, Offers] = {}
         self._all: Offers = {}
         self._chosen: dict[tuple[str, bool | None], Chosen] = {}
@@ -60,7 +60,8 @@ class ModelChoice:
         """The routes with which `_chosen` was chosen."""
 
     def offers(self) -> Mapping[str, Offers]:
-        """The models offered at each kind that has a usable account, Google's in the present header mode."""
+        """Return the models offered at each kind that has a usable account, Google's in the present header
+        mode."""
         self._build()
         return self._by_kind
 
@@ -85,8 +86,8 @@ class ModelChoice:
         return self._chosen[key]
 
     def choose(self, name: str, thinking: bool | None, routed: str) -> Chosen:
-        """Choose as `named` does and keep nothing, in any thread. `routed` is the model of the name's route,
-        "" without one."""
+        """Choose as `named` does, but keep nothing. It may run in any thread. `routed` is the model of the
+        name's route, "" without one."""
         if routed:
             return self.of_id(routed, thinking)
         models = self._models(name, thinking, is_routed=False)
