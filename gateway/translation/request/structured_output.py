@@ -90,8 +90,8 @@ def with_answer_tool(request: MessagesRequest) -> MessagesRequest:
 
 
 class UnfitAnswer(Exception):
-    """Raised for an answer that is not valid. ``str`` names the first place and rule, ``items.0.kind: enum``, but no
-    value."""
+    """Raised for an answer that is not valid. ``str`` names the first place and rule, ``items.0.kind: enum``,
+    but no value."""
 
 
 class AnswerSchema:
