@@ -1,4 +1,4 @@
 """Google's Cloud Code: its requests, streams and failure kinds.
 
-Imports accounts, base, json_pieces, telemetry and transport.
+Imports accounts, base, connections, json_pieces, telemetry and transport.
 """
