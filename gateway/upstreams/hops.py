@@ -41,7 +41,8 @@ def why_it_loops(client: Mapping[str, str]) -> str:
 
 
 def is_of_gateways_alone(via: str) -> bool:
-    """True when each entry of a Via header is one that `hop_headers` makes, and none another proxy's."""
+    """Return True when each entry of a Via header is one that `hop_headers` makes, so that none is a
+    proxy's."""
     return all(_GATEWAY.fullmatch(entry) for entry in via.split(","))
 
 

@@ -109,7 +109,8 @@ class ProxyHeaders:
 
 
 def _is_of_a_proxy(name: bytes, value: bytes) -> bool:
-    """Another gateway is a client that has judged its own clients; it sends Via against loops."""
+    """Return whether the header is a proxy's. Another gateway, whose Via is meant to detect loops, is a
+    client that has checked its own clients."""
     return name in FORWARDING and not (name == b"via" and is_of_gateways_alone(value.decode("latin1")))
 
 
