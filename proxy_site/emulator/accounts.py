@@ -21,7 +21,7 @@ REQUESTS_PER_WINDOW: dict[TierId, int] = {"free-tier": 500, "g1-pro-tier": 2_000
 WINDOW_SECONDS = 5 * 3600.0
 WEEK_SECONDS = 7 * 24 * 3600.0
 WINDOWS_PER_WEEK = 10
-"""A week allows so many times what one window does."""
+"""How many times as many requests a week allows as one window."""
 
 
 @dataclass
@@ -36,11 +36,11 @@ class Quota:
     used: int = 0
     reset_at: float | None = None
     used_elsewhere_per_hour: float = 0.0
-    """What other programs of the same person use, evenly."""
+    """The requests per hour of the same person's other programs, spread evenly."""
     counted_elsewhere_until: float = 0.0
-    """Until when that is part of ``used``."""
+    """The time until which those are part of ``used``."""
     used_before: int = 0
-    """In earlier windows of the week."""
+    """The requests in earlier windows of the week."""
     week_reset_at: float | None = None
 
     def refresh(self, now: float) -> None:
@@ -115,12 +115,12 @@ class Account:
     verification_url: str | None = None
     licensed: bool = True
     scopes: str = CLOUD_PLATFORM
-    """What its sign-in was granted, separated by blanks."""
+    """The scopes that its sign-in was granted, separated by blanks."""
     consented: bool = False
     consent_refusal: str = ""
     """The error after this account was chosen: access_denied, admin_policy_enforced or org_internal."""
     has_quota_windows: bool = True
-    """False: retrieveUserQuotaSummary is refused with 403, as for many accounts."""
+    """False when retrieveUserQuotaSummary is refused with 403, as it is for many accounts."""
     withheld_models: list[str] = field(default_factory=list)
     """Ids that are neither listed for this account nor served to it, like models that are released to
     accounts in turn."""

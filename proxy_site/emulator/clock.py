@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Seconds since the epoch. ``frozen_at`` stops it; ``advance`` moves it either way."""
+    """The time in seconds since the epoch. ``frozen_at`` stops it; ``advance`` moves it forward or back."""
 
     def __init__(self, frozen_at: float | None = None) -> None:
         self._frozen_at = frozen_at

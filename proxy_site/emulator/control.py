@@ -60,7 +60,8 @@ def index(state: EmulatorState, given: Json) -> Json:
 
 
 def add_reply(state: EmulatorState, given: Json) -> Json:
-    """``{"parts": ["text", {part}]}`` or ``{"chunks": [...]}``, with ``fault`` or ``faults`` on top."""
+    """Add a reply: ``{"parts": ["text", {part}]}`` or ``{"chunks": [...]}``, with ``fault`` or ``faults``
+    besides."""
     match = _match(given)
     if "chunks" in given:
         script = Script(_behaviour(given), chunks=given["chunks"], **match)
@@ -72,7 +73,7 @@ def add_reply(state: EmulatorState, given: Json) -> Json:
 
 
 def add_fault(state: EmulatorState, given: Json) -> Json:
-    """``{"fault": "stall_mid_stream", "seconds": 2, "account": ..., "times": 1}``."""
+    """Add a fault: ``{"fault": "stall_mid_stream", "seconds": 2, "account": ..., "times": 1}``."""
     if "fault" not in given and "faults" not in given:
         raise KeyError("fault")
     state.add_script(Script(_behaviour(given), **_match(given)))
@@ -84,7 +85,8 @@ def _match(given: Json) -> Json:
 
 
 def _behaviour(given: Json) -> Behaviour:
-    """One ``fault`` with its parameters beside it, or ``faults``: a list of objects of that form."""
+    """Return the behaviour of one ``fault`` with its parameters beside it, or of ``faults``, a list of such
+    objects."""
     faults = list(given.get("faults") or [])
     if "fault" in given:
         reserved = {*_MATCH, "parts", "chunks", "faults"}
@@ -132,7 +134,8 @@ def add_account(state: EmulatorState, given: Json) -> Json:
 
 
 def change_account(state: EmulatorState, given: Json) -> Json:
-    """``action``: revoke, restore, disable_by_provider, require_verification, take_licence, expire_tokens."""
+    """Change an account. ``action`` is one of revoke, restore, disable_by_provider, require_verification,
+    take_licence, expire_tokens."""
     email, name = given["email"], given["action"]
     if name == "require_verification" and "url" in given:
         state.require_verification(email, given["url"])
@@ -149,7 +152,7 @@ def change_account(state: EmulatorState, given: Json) -> Json:
 
 
 def set_quota(state: EmulatorState, given: Json) -> Json:
-    """``{"email", "pool", "remaining": N or null, "limit"?, "reset_in"?: seconds}``."""
+    """Set a quota: ``{"email", "pool", "remaining": N or null, "limit"?, "reset_in"?: seconds}``."""
     state.set_quota(
         given["email"],
         given["pool"],
@@ -164,8 +167,8 @@ def set_quota(state: EmulatorState, given: Json) -> Json:
 
 
 def change_settings(state: EmulatorState, given: Json) -> Json:
-    """``token_lifetime_seconds``, ``minimum_client_version``, ``pace``: {chunk_delay, chunk_count},
-    ``web_search_models``: [ids]."""
+    """Change settings: ``token_lifetime_seconds``, ``minimum_client_version``, ``pace``: {chunk_delay,
+    chunk_count}, ``web_search_models``: [ids]."""
     if "token_lifetime_seconds" in given:
         state.token_lifetime_seconds = float(given["token_lifetime_seconds"])
     if "minimum_client_version" in given:

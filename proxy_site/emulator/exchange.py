@@ -29,10 +29,8 @@ JSON = "application/json; charset=UTF-8"
 
 @dataclass
 class Exchange:
-    """One request and its response, for a handler. Each provider has a subclass, which says who asks.
-
-    ``script`` is the behaviour that a test has set for the request.
-    """
+    """One request and its response, for a handler. Each provider has a subclass, which identifies the caller.
+    ``script`` is the behaviour that a test has set for the request."""
 
     provider: ClassVar[str]
 
@@ -46,7 +44,7 @@ class Exchange:
 
     @cached_property
     def payload(self) -> Any:
-        """The decoded body; None when it is no JSON."""
+        """The decoded body; None when it is not JSON."""
         return decoded(self.body)
 
     @property
@@ -54,14 +52,14 @@ class Exchange:
         return self.script.behaviour
 
     def identify(self) -> None:
-        """Note in the log who asks for which model, before the script is chosen by it."""
+        """Note the account and the model in the log, before they select the script."""
 
     def usage_in(self, event: bytes) -> Json | None:
-        """The usage that an event tells of; None without any, and for an event that was cut."""
+        """Return the usage in an event; None without any, and for an event that was cut."""
         return None
 
     def error_as_sent(self, body: bytes) -> bytes:
-        """The body of an error, with what a provider adds to each."""
+        """Return the body of an error, with what the provider adds to each."""
         return body
 
     def note(self, **changes: Any) -> None:

@@ -57,7 +57,7 @@ def invalid_argument(message: str, field: str | None = None) -> GoogleError:
 
 
 def claude_invalid_request(message: str) -> GoogleError:
-    """Anthropic's own error, as a JSON string inside Google's message."""
+    """Return Anthropic's own error, as a JSON string inside Google's message."""
     nested = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
     return invalid_argument(orjson.dumps(nested).decode())
 
@@ -72,9 +72,9 @@ TOO_LONG = {
     "gpt": "This model's maximum context length is {maximum} tokens. However, you requested {tokens} tokens. "
     "Please reduce the length of the messages.",
 }
-"""The same error in the wordings of public reports: NoeFabris/opencode-antigravity-auth#411,
-anthropics/claude-code#2569, google-gemini/gemini-cli#6678 and #19727, warpdotdev/warp#15662,
-vllm-project/vllm#20409."""
+"""The error for a prompt that is too long, in the wordings of public reports:
+NoeFabris/opencode-antigravity-auth#411, anthropics/claude-code#2569, google-gemini/gemini-cli#6678 and
+#19727, warpdotdev/warp#15662, vllm-project/vllm#20409."""
 
 
 def prompt_too_long(wording: str, tokens: int, maximum: int) -> GoogleError:
@@ -112,7 +112,8 @@ def unauthenticated() -> GoogleError:
 
 
 def insufficient_scopes() -> GoogleError:
-    """For a token whose sign-in was granted less than the call needs (google.rpc.ErrorReason)."""
+    """Return the error for a token whose sign-in was granted less than the call needs
+    (google.rpc.ErrorReason)."""
     details = [
         error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", {"service": CLOUD_CODE}, domain="googleapis.com")
     ]
@@ -169,7 +170,8 @@ def not_found() -> GoogleError:
 
 
 def quota_exhausted(model: str, reset_at: float, now: float) -> GoogleError:
-    """The quota is used up until ``reset_at`` (seconds since the epoch), hours or days away."""
+    """Return the error for a quota that is used up until ``reset_at`` (seconds since the epoch), hours or
+    days away."""
     delay = max(0.0, reset_at - now)
     text = as_go_duration(max(1, int(delay)))
     message = f"You have exhausted your capacity on this model. Your quota will reset after {text}."
@@ -177,7 +179,7 @@ def quota_exhausted(model: str, reset_at: float, now: float) -> GoogleError:
 
 
 def rate_limited(model: str, delay_seconds: float, now: float) -> GoogleError:
-    """Too many requests, for milliseconds to a few minutes."""
+    """Return the error for too many requests, which lasts for milliseconds to a few minutes."""
     text = as_go_duration(delay_seconds)
     message = f"You have exhausted your capacity on this model. Your quota will reset after {text}."
     return _limited("RATE_LIMIT_EXCEEDED", message, model, delay_seconds, now + delay_seconds)
@@ -206,7 +208,8 @@ def insufficient_credits() -> GoogleError:
 
 
 def capacity_exhausted(model: str, delay_seconds: float = 39, *, status: int = 503) -> GoogleError:
-    """The model has no capacity, whichever account asks. Google sends this with 503 and with 429."""
+    """Return the error for a model without capacity for any account. Google sends it with 503 and with
+    429."""
     message = f"No capacity available for model {model} on the server"
     details = [error_info("MODEL_CAPACITY_EXHAUSTED", {"model": model}), retry_info(delay_seconds)]
     return google_error(status, "UNAVAILABLE" if status == 503 else "RESOURCE_EXHAUSTED", message, details)

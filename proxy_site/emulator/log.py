@@ -35,7 +35,7 @@ class Entry:
     received_at: float
     path: str = ""
     provider: str = "cloud_code"
-    """Whose emulator was asked."""
+    """The provider whose emulator was asked."""
     account: str | None = None
     model: str | None = None
     purpose: Purpose | None = None
@@ -58,7 +58,8 @@ class Entry:
 
     @property
     def body_sha256(self) -> str:
-        """To compare with the body that a client sent: a relay that may not change it leaves it equal."""
+        """Return a hash to compare with that of the body that a client sent, which a relay must not
+        change."""
         return hashlib.sha256(self.body).hexdigest()
 
     def as_json(self, *, with_envelope: bool = True) -> Json:

@@ -1,6 +1,6 @@
-"""The offered models, with the limits that requests must keep.
+"""The offered models, with the limits that requests must respect.
 
-The ids are those that public clients name; the real list changes from week to week.
+The ids are those in public clients; the real list changes from week to week.
 """
 
 from __future__ import annotations

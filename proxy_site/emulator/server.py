@@ -83,7 +83,7 @@ def _count_connections(runner: web.AppRunner) -> int:
 
 
 class EmulatorServer:
-    """A context manager; ``start`` and ``stop`` do the same by hand."""
+    """The emulator as a context manager; ``start`` and ``stop`` do the same without one."""
 
     def __init__(
         self, state: EmulatorState | None = None, *, port: int = 0, with_control: bool = False
@@ -103,21 +103,21 @@ class EmulatorServer:
 
     @property
     def gemini_api_url(self) -> str:
-        """Stands for ``https://generativelanguage.googleapis.com``."""
+        """The address in place of ``https://generativelanguage.googleapis.com``."""
         return self.url + gemini.PREFIX
 
     @property
     def anthropic_api_url(self) -> str:
-        """Stands for ``https://api.anthropic.com``."""
+        """The address in place of ``https://api.anthropic.com``."""
         return self.url + anthropic.PREFIX
 
     def compatible_url(self, mode: ModeName) -> str:
-        """The base address of a server that speaks Anthropic's format."""
+        """Return the base address of a server that uses Anthropic's format."""
         return f"{self.url}{compatible.PREFIX}/{mode}"
 
     @property
     def trap_url(self) -> str:
-        """Another origin than ``url``, where a redirect may lead: no key may arrive there."""
+        """Another origin than ``url``, to which a redirect may lead. No key may arrive there."""
         return f"http://localhost:{self.port}{compatible.TRAP_PATH}"
 
     def gateway_settings(self) -> dict[str, str]:

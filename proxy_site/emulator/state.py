@@ -84,7 +84,7 @@ ALL_FAULTS = {**FAULTS, **GEMINI_FAULTS, **ANTHROPIC_FAULTS, **COMPATIBLE_FAULTS
 
 
 def any_fault_named(name: str, **parameters: Any) -> Behaviour:
-    """A fault of the delivery or of any provider."""
+    """Return a fault of the delivery or of any provider, by its name."""
     if name not in ALL_FAULTS:
         raise ValueError(f"no fault is called {name!r}; there are {', '.join(ALL_FAULTS)}")
     return ALL_FAULTS[name](**parameters)
@@ -109,11 +109,11 @@ class EmulatorState:
         self.clock = clock or Clock()
         self.keys = sample_keys() if keys is None else keys
         self.modes = dict(MODES)
-        """What each compatible server does; a test may replace one."""
+        """The modes of each compatible server; a test may replace one."""
         self.peer: Peer | None = None
         """Where the compatible server "gateway" passes requests on to, if it answers none itself."""
         self.leaks: list[str] = []
-        """Headers with credentials that arrived where a redirect led."""
+        """The headers with credentials that arrived at a redirect's target."""
         self.signatures = signatures or Signatures()
         self.tokenizers = tokenizers or TOKENIZERS
         self.client_id = client_id
@@ -163,7 +163,8 @@ class EmulatorState:
         return next((one for one in self.accounts if one.refresh_token == refresh_token), None)
 
     def importable_accounts(self) -> list[Json]:
-        """E-mail and refresh token of each account, in the form that `manage.py importaccounts` reads."""
+        """Return e-mail and refresh token of each account, in the form that `manage.py importaccounts`
+        reads."""
         return [{"email": one.email, "refresh_token": one.refresh_token} for one in self.accounts]
 
     def revoke(self, email: str) -> None:
@@ -374,14 +375,14 @@ class EmulatorState:
     # Thoughts
 
     def bind_thought(self, signature: str, conversation: str) -> None:
-        """Remember after which conversation a thought was issued. The same thought may have several."""
+        """Note the conversation after which a thought was issued. The same thought may have several."""
         with self.lock:
             self._bound_thoughts.setdefault(signature, set()).add(conversation)
             if len(self._bound_thoughts) > THOUGHTS_REMEMBERED:
                 self._bound_thoughts.popitem(last=False)
 
     def may_follow(self, signature: str | None, conversation: str) -> bool:
-        """True unless the thought is known, and for other conversations only."""
+        """Return True unless the thought is known, and only for other conversations."""
         with self.lock:
             bound = self._bound_thoughts.get(signature or "")
             return bound is None or conversation in bound

@@ -1,4 +1,4 @@
-"""What the pretended model says, as Anthropic's blocks, message and events. Pure but for ids."""
+"""The pretended model's answer as Anthropic's blocks, message and events. Pure except for ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The numbers of an answer. ``prompt`` is what was neither written to the cache nor read from it."""
+    """The token counts of an answer. ``prompt`` is the part neither written to the cache nor read from it."""
 
     prompt: int
     written: int
@@ -49,7 +49,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: blocks, why it stopped, and its usage at the start and at the end."""
+    """One answer: its blocks, its stop reason, and its usage at the start and at the end."""
 
     model: str
     blocks: list[Json]
@@ -75,7 +75,7 @@ class Answer:
         return {"id": id_, "type": "message", "role": "assistant", "model": self.model}
 
     def events(self, behaviour: Behaviour, chunk_count: int | None) -> list[Json]:
-        """The stream, with the faults of a behaviour that are about its content."""
+        """Return the events of the stream, with the faults of a behaviour that concern its content."""
         if behaviour.empty == "nothing":
             return []
         empty = {**self._head(), "content": [], "stop_reason": None, "stop_sequence": None}
@@ -100,13 +100,13 @@ class Answer:
         return [{"type": "message_delta", "delta": delta, **usage}, {"type": "message_stop"}]
 
     def _size(self, chunk_count: int | None) -> int:
-        """Characters in each delta."""
+        """Return the number of characters in each delta."""
         length = sum(len(str(block.get("text", block.get("thinking", "")))) for block in self.blocks)
         return max(1, -(-length // chunk_count)) if chunk_count else CHARACTERS_PER_CHUNK
 
 
 def _with_pings(event: Json, count: int) -> list[Json]:
-    """One ping after the start, as Anthropic sends it; more of them after each event."""
+    """Add one ping after the start, as Anthropic sends it; with `count`, that many after each event."""
     ping = {"type": "ping"}
     if event["type"] == "message_start" or (count > 1 and event["type"] != "message_stop"):
         return [event, *[ping] * count]
@@ -121,7 +121,7 @@ def _block_events(block: Json, index: int, size: int) -> list[Json]:
 
 
 def _signed_late(events: list[Json]) -> list[Json]:
-    """The signature of a thinking block after the block's end."""
+    """Move the signature of a thinking block to the end of the block."""
     signatures = [one for one in events if one.get("delta", {}).get("type") == "signature_delta"]
     return [*(one for one in events if one not in signatures), *signatures]
 
@@ -158,7 +158,8 @@ def _cut(words: str, size: int) -> list[str]:
 
 
 def blocks_from(parts: list[Part], sign: Callable[[str], str | None]) -> list[Json]:
-    """Neighbouring thoughts are one block, with the signature that ``sign`` gives for their text."""
+    """Return the blocks. Adjacent thoughts become one block, with the signature that ``sign`` returns for
+    their text."""
     blocks: list[Json] = []
     for is_thought, group in itertools.groupby(parts, key=lambda part: bool(part.get("thought"))):
         same = list(group)

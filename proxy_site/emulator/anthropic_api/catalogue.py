@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClaudeModel:
-    """``binds_thinking``: its thoughts belong to the messages before them. Which real models check that is
-    not known."""
+    """A model. ``binds_thinking`` means that its thoughts belong to the messages before them; which real
+    models check that is not known."""
 
     model: Model
     created_at: str
@@ -22,7 +22,8 @@ class ClaudeModel:
     is_retired: bool = False
     binds_thinking: bool = False
     takes_system_messages: bool = False
-    """Amid the conversation; older models answer 400 (anthropics/claude-code#61412)."""
+    """True when it accepts system messages within the conversation; older models answer 400
+    (anthropics/claude-code#61412)."""
 
     def listed(self) -> Json:
         ended = "2026-01-05T00:00:00Z" if self.is_retired else None
@@ -100,6 +101,6 @@ ALIASES = {"claude-haiku-4-5": "claude-haiku-4-5-20251001"}
 
 
 def claude_model_named(name: object) -> ClaudeModel | None:
-    """A model that answers, by its id or alias."""
+    """Return the model that answers to an id or alias; None for an unknown one."""
     found = CLAUDE_MODELS.get(ALIASES.get(str(name), str(name)))
     return None if found is None or found.is_retired else found

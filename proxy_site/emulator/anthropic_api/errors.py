@@ -51,7 +51,7 @@ def extra_input(at: str) -> AnthropicError:
 
 
 def spend_limit_of_ones_own(*, workspace: bool = False) -> AnthropicError:
-    """The limit that the organisation has set itself: a 400."""
+    """Return the error for a limit that the organisation has set itself, a 400."""
     which = "workspace API" if workspace else "API"
     return invalid_request(f"You have reached your specified {which} usage limits. {REGAIN}")
 
@@ -81,7 +81,7 @@ def authentication(message: str = "invalid x-api-key") -> AnthropicError:
 
 
 def cross_origin() -> AnthropicError:
-    """For any request with an ``Origin``."""
+    """Return the error for any request with an ``Origin``."""
     return authentication("CORS requests are not allowed for this Organization.")
 
 
@@ -119,7 +119,7 @@ def rate_limited(seconds: int = 12, what: str = "requests per minute", limit: in
 
 
 def ramp_limit(seconds: int = 20) -> AnthropicError:
-    """For traffic that grows too fast."""
+    """Return the error for traffic that grows too fast."""
     return anthropic_error(
         429,
         "rate_limit_error",
@@ -130,7 +130,7 @@ def ramp_limit(seconds: int = 20) -> AnthropicError:
 
 
 def enforced_spend_limit() -> AnthropicError:
-    """The cap of the usage tier, without ``retry-after``."""
+    """Return the error for the cap of the usage tier, which has no ``retry-after``."""
     message = f"You have reached your monthly API spend limit. {REGAIN}"
     details = {"error_code": "enforced_spend_limit_reached"}
     return anthropic_error(429, "rate_limit_error", message, details=details)

@@ -76,7 +76,7 @@ def anthropic_too_large() -> Behaviour:
 
 
 def anthropic_internal(message: str = "Internal server error") -> Behaviour:
-    """With the message "Overloaded" it is what some clients were told instead of 529."""
+    """Answer with 500. With the message "Overloaded" it is what some clients got instead of 529."""
     return _answered(errors.internal(message))
 
 
@@ -89,7 +89,7 @@ def anthropic_overloaded() -> Behaviour:
 
 
 def anthropic_overloaded_in_stream(after_chunks: int = 0) -> Behaviour:
-    """A status of 200, and the error as an event: the first one by default."""
+    """Answer with status 200 and the error as an event, by default the first one."""
     return error_mid_stream(after_chunks, errors.overloaded().body)
 
 
@@ -104,7 +104,7 @@ def anthropic_refusal(category: str | None = "cyber", explanation: str | None = 
 
 
 def anthropic_pings(count: int = 3) -> Behaviour:
-    """So many pings after each event."""
+    """Send this number of pings after each event."""
     return Behaviour(pings=count)
 
 

@@ -73,7 +73,7 @@ _KNOWN_BETAS = frozenset(
 
 
 def betas_in(headers: Iterable[str]) -> list[str]:
-    """The betas of all ``anthropic-beta`` headers, without their dates."""
+    """Return the betas in all ``anthropic-beta`` headers, without their dates."""
     named = [value.strip() for header in headers for value in header.split(",")]
     return [_DATED.sub("", value) for value in named if value]
 

@@ -1,4 +1,4 @@
-"""How a messages request is answered, at Anthropic and at servers that speak its format."""
+"""Answers to messages requests, at Anthropic and at servers that use its format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STOP_REASONS = {"STOP": "end_turn", "MAX_TOKENS": "max_tokens"}
 
 @dataclass(frozen=True)
 class Prompt:
-    """A request that has passed every check. ``request`` is as the pretended model reads it."""
+    """A request that has passed every check. ``request`` is in the form that the pretended model reads."""
 
     model: Model
     request: Json
@@ -37,7 +37,7 @@ class Prompt:
 
 
 class MessagesExchange(KeyedExchange):
-    """A request in Anthropic's format, wherever it arrives."""
+    """A request in Anthropic's format, at whichever server it arrives."""
 
     def identify(self) -> None:
         super().identify()
@@ -53,7 +53,7 @@ class MessagesExchange(KeyedExchange):
         return token if scheme.lower() == "bearer" and token else None
 
     def usage_in(self, event: bytes) -> Json | None:
-        """The usage of a message_delta, or of a whole message."""
+        """Return the usage in a message_delta, or in a whole message."""
         _, found, data = event.partition(b"data: ")
         message = decoded(data if found else event) if b'"usage"' in event else None
         if not isinstance(message, dict) or message.get("type") == "message_start":
@@ -112,7 +112,8 @@ def _answer(exchange: MessagesExchange, prompt: Prompt) -> Answer:
 
 
 def _displayed(blocks: list[Json], body: Json) -> list[Json]:
-    """Without the words of thoughts where ``thinking.display`` omits them; the signature stays."""
+    """Return the blocks without the text of thoughts, if ``thinking.display`` omits it; the signature
+    stays."""
     if (body.get("thinking") or {}).get("display") != "omitted":
         return blocks
     return [{**block, "thinking": ""} if block["type"] == "thinking" else block for block in blocks]
@@ -127,7 +128,7 @@ def _stop_reason(parts: list[Part], finish_reason: str, stop_sequence: str | Non
 
 
 def _stop_sequence(parts: list[Part], kept: list[Part], config: Json) -> str | None:
-    """The sequence at which the answer was cut."""
+    """Return the stop sequence at which the answer was cut; None without one."""
     if kept == parts or not kept:
         return None
     left = parts[len(kept) - 1].get("text", "").removeprefix(kept[-1].get("text", ""))

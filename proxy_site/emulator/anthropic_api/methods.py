@@ -1,4 +1,4 @@
-"""Anthropic's methods: who may call them, with which headers, and within which limits."""
+"""Anthropic's methods, with the required keys and headers, and the limits."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 PREFIX = "/anthropic"
 SUBSCRIPTION_TOKEN = "sk-ant-oat"  # noqa: S105 -- how such tokens begin
 HEADERS_OF_CLIENTS = ("x-claude-code-", "x-forwarded-")
-"""What a gateway must keep to itself."""
+"""Headers that a gateway must not pass on."""
 WORDS = {"requests_per_minute": "requests per minute", "input_tokens_per_minute": "input tokens per minute"}
 
 
 class AnthropicExchange(MessagesExchange):
-    """The key is in ``x-api-key``, or a Bearer token as the SDKs send it since their version 2."""
+    """A request to Anthropic. The key is in ``x-api-key``, or a Bearer token as the SDKs send it since their
+    version 2."""
 
     provider = "anthropic"
     keys_of = "anthropic"
@@ -49,7 +50,7 @@ class AnthropicExchange(MessagesExchange):
 
     @property
     def key(self) -> ApiKey:
-        """The key, if the headers are what Anthropic takes. Raises 400 or 401 otherwise."""
+        """Return the key, if the headers are valid. Raises an error of status 400 or 401 otherwise."""
         headers = self.web_request.headers
         if "Origin" in headers:
             raise errors.cross_origin()
@@ -91,7 +92,7 @@ class AnthropicExchange(MessagesExchange):
         return signature
 
     def error_as_sent(self, body: bytes) -> bytes:
-        """With the id of the request, as its header says."""
+        """Return the body with the request's id, which its header also has."""
         error = decoded(body)
         if not isinstance(error, dict) or error.get("type") != "error":
             return body
@@ -130,7 +131,8 @@ def accept(exchange: AnthropicExchange) -> Prompt:
 
 
 def _counted(state: EmulatorState, model: ClaudeModel, key: ApiKey, body: Json, request: Json) -> Prompt:
-    """With breakpoints all but the last turn is cached, for the whole organisation."""
+    """Return the counted prompt. With breakpoints all but the last turn is cached, for the whole
+    organisation."""
     session = key.group.name if b'"cache_control":{' in orjson.dumps(body) else None
     tokens, cached = state.count_prompt(model.model, {**request, "sessionId": session})
     last = state.tokenizers["claude"].count_content(request["contents"][-1])
@@ -165,7 +167,8 @@ def _check_bound_thoughts(state: EmulatorState, body: Json) -> None:
 
 
 def conversation(messages: list[Json]) -> str:
-    """A digest of messages, without thoughts and without breakpoints, which move on with each turn."""
+    """Return a digest of messages, without thoughts and breakpoints, since the latter move on with each
+    turn."""
     kept = [[message["role"], [_bare(block) for block in blocks_of(message)]] for message in messages]
     return hashlib.sha256(orjson.dumps(kept)).hexdigest()
 
@@ -187,7 +190,7 @@ def count_tokens(exchange: AnthropicExchange) -> Json:
 
 
 def list_models(exchange: AnthropicExchange) -> Json:
-    """``?limit=&after_id=&before_id=``, the newest first."""
+    """List the models, the newest first: ``?limit=&after_id=&before_id=``."""
     _ = exchange.key
     query = exchange.web_request.query
     limit = query.get("limit", "20")

@@ -1,4 +1,4 @@
-"""The ``anthropic-ratelimit-*`` headers that every answer carries."""
+"""The ``anthropic-ratelimit-*`` headers of every answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTPUT_TOKENS_PER_MINUTE = 400_000
 
 
 def rate_headers(key: ApiKey, model: str, now: float) -> dict[str, str]:
-    """Limit, remaining and reset (RFC 3339) of requests and tokens in this minute."""
+    """Return limit, remaining and reset (RFC 3339) of requests and tokens in this minute."""
     reset = as_timestamp(window_end("input_tokens_per_minute", now))
     requests, tokens = (_limit_and_rest(key, name, model, now) for name in UNLIMITED)
     output = (OUTPUT_TOKENS_PER_MINUTE, OUTPUT_TOKENS_PER_MINUTE)

@@ -1,7 +1,7 @@
-"""A messages request as the pretended model reads it: in the form of Google's contents and parts.
+"""Conversion of a messages request for the pretended model, into the form of Google's contents and parts.
 
-The rules for Claude (``rules/claude_rules.py``) and the brain know that form only. Nothing is checked here
-but what cannot be read.
+The rules for Claude (``rules/claude_rules.py``) and the brain know only that form. Only what cannot be read
+is refused here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MODES = {"auto": "AUTO", "any": "ANY", "tool": "ANY", "none": "NONE"}
 
 
 def as_google_reads(body: Json) -> Json:
-    """The request with ``contents``, ``systemInstruction``, ``tools``, ``toolConfig`` and
-    ``generationConfig``. Raises AnthropicError for blocks without what their type needs."""
+    """Return the request with ``contents``, ``systemInstruction``, ``tools``, ``toolConfig`` and
+    ``generationConfig``. Raises AnthropicError for blocks without a field that their type requires."""
     names = _names_of_calls(body["messages"])
     contents = [_content(message, index, names) for index, message in enumerate(body["messages"])]
     request: Json = {"contents": contents, "generationConfig": _generation_config(body)}
@@ -101,7 +101,7 @@ def _media(block: Json, names: dict[str, str]) -> Json:
 
 
 def _unknown(block: Json, names: dict[str, str]) -> Json:
-    """A block of a server tool, of a beta, or of nobody: it is read as nothing."""
+    """Return no parts for a block of a server tool, of a beta, or of an unknown type."""
     return {"text": f"[{block['type']}]"}
 
 

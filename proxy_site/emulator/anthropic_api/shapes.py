@@ -1,4 +1,5 @@
-"""The types of the fields, where a wrong one would have no meaning. What is absent is not missed here."""
+"""Checks of the types of fields, where a wrong type would have no meaning. Missing fields are not reported
+here."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from proxy_site.emulator.refusal import Json
 
 Kind = tuple[tuple[type, ...], str]
-"""The Python types of a field, and what Anthropic (Pydantic) calls them."""
+"""The Python types of a field, and their name in the errors of Anthropic (Pydantic)."""
 
 STRING: Kind = ((str,), "string")
 INTEGER: Kind = ((int,), "integer")

@@ -37,7 +37,7 @@ PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 def validate(
     body: Any, *, version: str = "2023-06-01", betas: Iterable[str] = (), signatures: Signatures | None = None
 ) -> Json:
-    """The request as the pretended model reads it, if it is right."""
+    """Return a valid request in the form that the pretended model reads."""
     headers = list(betas)
     check_betas(headers)
     return check(body, version, betas_in(headers), signatures or Signatures())
@@ -85,7 +85,7 @@ def check_frame(body: Any) -> ClaudeModel:
 
 
 def check_messages(body: Json) -> None:
-    """Check what can be read at all: messages with roles and content, and the types of all fields."""
+    """Check what must be readable: messages with roles and content, and the types of all fields."""
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise errors.invalid_request("messages: Input should be a valid list")
@@ -113,7 +113,8 @@ def _check_content(message: Json, index: int) -> None:
 
 
 def _unwrapped(error: GoogleError) -> errors.AnthropicError:
-    """Claude's errors are a JSON string in Google's message; a few are Google's own and keep their words."""
+    """Return Claude's error, which is a JSON string in Google's message; the few that are Google's own keep
+    their text."""
     try:
         message = orjson.loads(error.message)["error"]["message"]
     except orjson.JSONDecodeError:
@@ -122,8 +123,8 @@ def _unwrapped(error: GoogleError) -> errors.AnthropicError:
 
 
 def _check_version_2026(body: Json) -> None:
-    """Since this version: no sampling, no documents of the assistant, no citations in a user's texts
-    (platform.claude.com/docs/en/api/versioning)."""
+    """Check the rules of this version: no sampling, no documents of the assistant, no citations in a user's
+    texts (platform.claude.com/docs/en/api/versioning)."""
     for name in ("temperature", "top_p", "top_k"):
         if name in body:
             raise errors.extra_input(name)

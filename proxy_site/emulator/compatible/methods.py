@@ -25,13 +25,13 @@ PREFIX = "/compatible"
 TRAP_PATH = "/trap"
 CREDENTIALS = ("authorization", "x-api-key", "x-goog-api-key", "cookie")
 INSTANCE = "emulated-gateway"
-"""What the gateway mode calls itself in ``Via``."""
+"""The name of the gateway mode in ``Via``."""
 TAGS = ("claude#", "gemini#", "other-")
-"""How a gateway marks whose signature it is; no server knows what to do with them."""
+"""The beginnings of signatures that a gateway has tagged; no server accepts them."""
 
 
 class CompatibleExchange(MessagesExchange):
-    """The mode is in the path, and is the provider of the log's entry."""
+    """A request to a compatible server. The mode is in the path, and is the provider in the log's entry."""
 
     provider = "compatible"
     keys_of = "compatible"
@@ -42,7 +42,8 @@ class CompatibleExchange(MessagesExchange):
 
     @property
     def behaviour(self) -> Behaviour:
-        """Without the error event that the server would not send: its stream just ends."""
+        """Return the behaviour without an error event, if the server would not send one but just end its
+        stream."""
         given = super().behaviour
         return given if self.mode.has_error_events else replace(given, error_body=None)
 
@@ -113,7 +114,7 @@ def _prompt(exchange: CompatibleExchange) -> Prompt:
 
 
 def _read(mode: Mode, body: Json) -> Json:
-    """Read the conversation; what Anthropic would say is said in the server's shape."""
+    """Read the conversation. Anthropic's errors get the server's shape."""
     try:
         check_messages(body)
         if mode.signs:
@@ -135,7 +136,7 @@ def _check_message(mode: Mode, message: Json, index: int) -> None:
 
 
 def _refused_role(mode: Mode, index: int) -> Refusal:
-    """In the words of ollama/ollama#16372 and vllm-project/vllm#44000."""
+    """Return the refusal of a role, in the words of ollama/ollama#16372 and vllm-project/vllm#44000."""
     if mode.error_shape != "openai":
         return mode.error(
             400, "invalid_request_error", "unknown variant 'system', expected 'user' or 'assistant'"
@@ -184,7 +185,7 @@ def list_models(exchange: CompatibleExchange) -> Json:
 
 
 def no_such_path(exchange: CompatibleExchange) -> Any:
-    """For ``/v1/v1/messages`` and whatever else nobody serves."""
+    """Answer 404 to ``/v1/v1/messages`` and any other unknown path."""
     raise exchange.mode.error(404, "not_found_error", f"Not Found: {exchange.web_request.path}")
 
 
@@ -192,7 +193,7 @@ def no_such_path(exchange: CompatibleExchange) -> Any:
 
 
 class TrapExchange(Exchange):
-    """A request that followed a redirect. Whatever credential it brings has leaked."""
+    """A request that followed a redirect. Any credential in it has leaked."""
 
     provider = "trap"
 

@@ -1,4 +1,4 @@
-"""What each kind of compatible server does and does not do.
+"""The features that each kind of compatible server has and lacks.
 
 Facts: ollama's docs/api/anthropic-compatibility.mdx, vllm's docs/serving/integrations/claude_code.md and
 vllm-project/vllm#44000, llama.cpp's tools/server/README.md, vercel/ai#17326 (counts, usage), OpenRouter's
@@ -30,8 +30,9 @@ class CompatibleError(Refusal):
 
 @dataclass(frozen=True)
 class Mode:
-    """``credential``: "any" is not looked at, "bearer" has to be in Authorization, "either" also in
-    x-api-key. The strict answers are the defaults; a test may ``dataclasses.replace`` them."""
+    """A kind of compatible server. ``credential`` is "any" when it is not checked, "bearer" when it must be
+    in Authorization, "either" when it may also be in x-api-key. The strict answers are the defaults; a test
+    may ``dataclasses.replace`` them."""
 
     name: ModeName
     models: tuple[Model, ...]
@@ -58,7 +59,7 @@ class Mode:
         return CompatibleError(status, {"error": {"message": message, "type": kind, "code": status, **more}})
 
     def model_named(self, name: object) -> Model:
-        """Raises 404 in the server's words."""
+        """Return the model. Raises 404 in the server's words."""
         for model in self.models:
             if model.id == name:
                 return model

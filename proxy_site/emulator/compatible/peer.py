@@ -1,4 +1,4 @@
-"""A gateway behind the gateway: it passes requests on, perhaps to where they came from."""
+"""A gateway behind the gateway, which passes requests on, possibly to the gateway that sent them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CREDENTIALS = frozenset({"authorization", "x-api-key"})
 
 @dataclass(frozen=True)
 class Peer:
-    """``keeps_headers``: Via and the client's other headers go on, with a Via of its own. Most gateways drop
-    what they do not know, so that a loop cannot be told from the headers."""
+    """A gateway. With ``keeps_headers`` it passes on Via and the client's other headers, with a Via of its
+    own. Most gateways drop what they do not know, so that a loop cannot be seen in the headers."""
 
     url: str
     key: str

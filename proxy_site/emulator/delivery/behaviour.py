@@ -111,7 +111,7 @@ def bare_429() -> Behaviour:
 
 
 def error_in_a_list(delay: float = 5) -> Behaviour:
-    """Google's streaming methods sometimes wrap the error object in a list of one."""
+    """Answer with the error object in a list of one, as Google's streaming methods sometimes do."""
     refused = google_errors.rate_limited("the model", delay, time.time())
     return refuse(refused.status, [refused.body])
 

@@ -15,7 +15,7 @@ MODULE = "default_api:"
 
 
 def with_odd_parts(chunks: list[Json], behaviour: Behaviour) -> list[Json]:
-    """Each chunk of an answer holds one part at most."""
+    """Return the chunks with odd parts. Each chunk of an answer has at most one part."""
     if behaviour.calls_beside_texts:
         chunks = _joined(chunks)
     if behaviour.halved_characters:

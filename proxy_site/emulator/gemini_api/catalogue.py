@@ -17,13 +17,13 @@ ALL_LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 
 @dataclass(frozen=True)
 class Offer:
-    """One model. ``levels`` are the thinking levels that it takes, none before Gemini 3."""
+    """One model. ``levels`` are the thinking levels that it accepts; none before Gemini 3."""
 
     model: Model
     levels: tuple[str, ...] = ()
     methods: tuple[str, ...] = GENERATE
     least_cached_tokens: int = 2048
-    """A shorter prefix is not cached (ai.google.dev/gemini-api/docs/caching, July 2026)."""
+    """The least tokens of a prefix that is cached (ai.google.dev/gemini-api/docs/caching, July 2026)."""
 
     def listed(self) -> Json:
         thinks = {"thinking": True} if self.model.thinking_budgets else {}
@@ -77,5 +77,5 @@ ALIASES = {
 
 
 def offer_named(name: str) -> Offer | None:
-    """A model by its id or alias, without ``models/``."""
+    """Return a model by its id or alias, without ``models/``; None for an unknown one."""
     return OFFERS.get(ALIASES.get(name, name))

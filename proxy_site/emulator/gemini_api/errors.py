@@ -56,7 +56,7 @@ def without_a_key() -> GoogleError:
 
 
 def key_as_a_token() -> GoogleError:
-    """For a key in ``Authorization``, where Google expects a token of OAuth."""
+    """Return the error for a key in ``Authorization``, where Google expects a token of OAuth."""
     message = (
         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
         "other valid authentication credential. "
@@ -94,7 +94,7 @@ def service_blocked(project: str) -> GoogleError:
 
 
 def consumer_suspended(project: str, key: str) -> GoogleError:
-    """The body carries the key in clear, in the message and in ``containerInfo``."""
+    """Return the error whose body contains the key in clear text, in the message and in ``containerInfo``."""
     message = f"Permission denied: Consumer 'api_key:{key}' has been suspended."
     info = _info("CONSUMER_SUSPENDED", consumer=f"projects/{project}", containerInfo=f"api_key:{key}")
     return _refused(403, "PERMISSION_DENIED", message, info)
@@ -143,8 +143,8 @@ TOKENS_PER_MINUTE = Violation("input_token_count", "GenerateContentInputTokensPe
 
 
 def quota_exceeded(model: str, delay: float, *violations: Violation, free: bool = True) -> GoogleError:
-    """429 with a line and a violation for each quota. ``delay`` is in seconds, and short even when the quota
-    is that of a day."""
+    """Return a 429 with a line and a violation for each quota. ``delay`` is in seconds, and short even for a
+    daily quota."""
     metrics = [
         f"{SERVICE}/generate_content_{'free' if free else 'paid'}_tier_{one.metric}" for one in violations
     ]
@@ -183,7 +183,7 @@ def _violation(model: str, metric: str, one: Violation, *, free: bool) -> Json:
 
 
 def old_rate_limit(project: str) -> GoogleError:
-    """The form before QuotaFailure."""
+    """Return a 429 in the form that was used before QuotaFailure."""
     message = (
         "Quota exceeded for quota metric 'Generate Content API requests per minute' and limit "
         f"'GenerateContent request limit per minute for a region' of service '{SERVICE}' for consumer "

@@ -51,7 +51,7 @@ def gemini_model_not_found(model: str = FLASH) -> Behaviour:
 
 
 def gemini_per_day(model: str = FLASH, delay: float = 34.074824224, *, free: bool = True) -> Behaviour:
-    """The quota of a day, with a RetryInfo of seconds as Google sends it."""
+    """Exceed the daily quota, with a RetryInfo of seconds as Google sends it."""
     return error_response(errors.quota_exceeded(model, delay, errors.REQUESTS_PER_DAY, free=free))
 
 
@@ -60,13 +60,14 @@ def gemini_per_minute(model: str = FLASH, delay: float = 39.806551247, *, free: 
 
 
 def gemini_several_quotas(model: str = FLASH, delay: float = 18.5) -> Behaviour:
-    """Those of a minute and of a day at once; the day decides."""
+    """Exceed the quotas of a minute and of a day at once; that of the day decides."""
     quotas = (errors.TOKENS_PER_MINUTE, errors.REQUESTS_PER_MINUTE, errors.REQUESTS_PER_DAY)
     return error_response(errors.quota_exceeded(model, delay, *quotas))
 
 
 def gemini_no_quota(model: str = FLASH, delay: float = 25.4) -> Behaviour:
-    """``limit: 0``: the model is not offered to the project, whatever the text says about retrying."""
+    """Answer with ``limit: 0``: the model is not offered to the project, whatever the text says about
+    retrying."""
     quotas = (
         errors.Violation(one.metric, one.id, 0) for one in (errors.TOKENS_PER_MINUTE, errors.REQUESTS_PER_DAY)
     )

@@ -45,11 +45,11 @@ VIOLATIONS = {
     "requests_per_day": errors.REQUESTS_PER_DAY,
 }
 SHORT_DELAY = 34.074824224
-"""What RetryInfo says although the quota of a day is used up."""
+"""The seconds in RetryInfo, although the daily quota is used up."""
 
 
 class GeminiExchange(KeyedExchange):
-    """The key is in ``x-goog-api-key``, the model in the path."""
+    """A request to the Gemini API. The key is in ``x-goog-api-key``, the model in the path."""
 
     provider = "gemini"
     keys_of = "gemini"
@@ -68,7 +68,7 @@ class GeminiExchange(KeyedExchange):
 
     @property
     def key(self) -> ApiKey:
-        """The key. Raises what Google says without one, with a wrong one, and with one in Authorization."""
+        """Return the key. Raises Google's errors for a missing key, a wrong one, and one in Authorization."""
         if self.key_or_none is None:
             raise self._refused_key()
         if self.key_or_none.refusal is not None:
@@ -95,7 +95,7 @@ class GeminiExchange(KeyedExchange):
 
 
 def list_models(exchange: GeminiExchange) -> Json:
-    """``?pageSize=&pageToken=``; the token is the place in the list."""
+    """List the models: ``?pageSize=&pageToken=``; the token is the position in the list."""
     _ = exchange.key
     query = exchange.web_request.query
     size, start = (
@@ -123,7 +123,8 @@ def get_model(exchange: GeminiExchange) -> Json:
 
 
 def count_tokens(exchange: GeminiExchange) -> Json:
-    """``contents``, or a whole ``generateContentRequest`` that names the model once more."""
+    """Count the tokens of ``contents``, or of a whole ``generateContentRequest``, which names the model
+    again."""
     _ = exchange.key
     offer = offer_for(exchange.model_id, "countTokens")
     parsed = wire.read(wire.COUNT_TOKENS, exchange.json())
@@ -145,7 +146,7 @@ async def generate_content(exchange: GeminiExchange) -> web.StreamResponse:
 
 
 async def stream_generate_content(exchange: GeminiExchange) -> web.StreamResponse:
-    """Events with ``alt=sse``, else the pieces of one list."""
+    """Send events with ``alt=sse``, else the pieces of one list."""
     offer, request = accept(exchange)
     behaviour = exchange.behaviour
     chunks = reshaped(_chunks(exchange, offer, request), behaviour)
@@ -209,7 +210,7 @@ def _chunks(exchange: GeminiExchange, offer: Offer, request: Json) -> list[Json]
 
 
 def _for_the_brain(request: Json) -> Json:
-    """With every function's parameters where the brain looks for them."""
+    """Return the request with every function's parameters where the brain expects them."""
     tools = [
         {"functionDeclarations": [_with_parameters(one) for one in tool["functionDeclarations"]]}
         for tool in request.get("tools") or []
@@ -224,7 +225,7 @@ def _with_parameters(declaration: Json) -> Json:
 
 
 def _usage(exchange: GeminiExchange, offer: Offer, request: Json, parts: list[Json]) -> Usage:
-    """A prefix counts as cached once it is long enough, for all keys of a project."""
+    """Return the usage. A prefix counts as cached once it is long enough, for all keys of a project."""
     session = {**request, "sessionId": exchange.key.group.name}
     prompt, cached = exchange.state.count_prompt(offer.model, session)
     visible, thoughts = count_parts(parts)

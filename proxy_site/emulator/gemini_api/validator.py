@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from proxy_site.emulator.google_errors import Json
 
 SECOND_SENTINEL = "context_engineering_is_the_way_to_go"
-"""Stands for a missing signature at this API only (pydantic-ai's Google model names both)."""
+"""A text that stands in for a missing signature, only at this API (pydantic-ai's Google model names both)."""
 
 LEAST_LITE_BUDGET = 512
 
 
 def validate(body: Any, model_id: str, signatures: Signatures | None = None) -> Json:
-    """The request in camelCase names, if it is right. ``signatures`` are those of a default emulator."""
+    """Return a valid request in camelCase names. ``signatures`` are those of a default emulator."""
     return check(body, offer_for(model_id, "generateContent"), signatures or Signatures())
 
 

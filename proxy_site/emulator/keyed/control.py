@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def list_keys(state: EmulatorState, given: Json) -> Json:
-    """All keys, without their secrets."""
+    """List all keys, without their secrets."""
     return {"keys": [_shown(key) for key in state.keys]}
 
 
@@ -34,7 +34,7 @@ def _limits_of(limits: Limits) -> Json:
 
 
 def add_key(state: EmulatorState, given: Json) -> Json:
-    """``{"name", "provider", "secret", "group"}``; a group that exists is shared."""
+    """Add a key: ``{"name", "provider", "secret", "group"}``; an existing group is shared."""
     if given["provider"] not in {"gemini", "anthropic", "compatible"}:
         raise ValueError(f"no provider of keys is called {given['provider']!r}")
     key = ApiKey(given["name"], given["provider"], given["secret"], state.keys.group(given["group"]))
@@ -48,8 +48,8 @@ def remove_key(state: EmulatorState, given: Json) -> Json:
 
 
 def set_limits(state: EmulatorState, given: Json) -> Json:
-    """``{"requests_per_minute"?, "input_tokens_per_minute"?, "requests_per_day"?}``: numbers or null, of the
-    key; with ``"of": "group"`` of its group."""
+    """Set limits of the key, or, with ``"of": "group"``, of its group: ``{"requests_per_minute"?,
+    "input_tokens_per_minute"?, "requests_per_day"?}``, each a number or null."""
     key = state.keys[given["name"]]
     limits = key.group.limits if given.get("of") == "group" else key.limits
     for name in LIMITS:
@@ -59,7 +59,7 @@ def set_limits(state: EmulatorState, given: Json) -> Json:
 
 
 def refuse_key(state: EmulatorState, given: Json) -> Json:
-    """``{"status", "body"}``: what each request with the key is answered from now on; without a body it is
+    """Answer each request with the key as ``{"status", "body"}`` says from now on; without a body the key is
     restored."""
     body = given.get("body")
     state.keys.refuse(given["name"], Refusal(int(given.get("status", 403)), body) if body else None)

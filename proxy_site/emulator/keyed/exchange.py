@@ -1,4 +1,4 @@
-"""One request at a provider that knows its callers by a key."""
+"""One request at a provider that identifies its callers by a key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class KeyedExchange(Exchange, ABC):
-    """``key_or_none`` is the key that the request sends, if it is known."""
+    """A request with a key. ``key_or_none`` is the key that the request sends, if it is known."""
 
     keys_of: ClassVar[ProviderName]
     key_or_none: ApiKey | None = None

@@ -1,7 +1,7 @@
 """The keys that the emulated providers know.
 
-A group is what shares limits: a Google Cloud project for Gemini, an organisation for Anthropic. Limits of a
-key come on top of those of its group.
+Keys of a group share limits: the group is a Google Cloud project for Gemini, an organisation for Anthropic. A
+key's own limits apply in addition to those of its group.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ ProviderName = Literal["gemini", "anthropic", "compatible"]
 
 @dataclass
 class Group:
-    """``name`` is the number of a project or the id of an organisation."""
+    """A group of keys. ``name`` is the number of a project or the id of an organisation."""
 
     name: str
     limits: Limits = field(default_factory=Limits)
     free: bool = False
-    """Of Gemini's free tier, which its 429 names."""
+    """True for Gemini's free tier, which its 429 names."""
     models_without_quota: set[str] = field(default_factory=set)
-    """Listed, but with a limit of 0."""
+    """The models that are listed, but with a limit of 0."""
 
 
 @dataclass
 class ApiKey:
-    """``name`` is what log and scripts call the account; ``secret`` is what a request sends."""
+    """A key. ``name`` is the account's name in the log and in scripts; ``secret`` is what a request sends."""
 
     name: str
     provider: ProviderName
@@ -43,7 +43,7 @@ class ApiKey:
     group: Group
     limits: Limits = field(default_factory=Limits)
     refusal: Refusal | None = None
-    """What every request with the key is answered, until it is restored."""
+    """The answer to every request with the key; None when it works."""
 
     def exceeded(self, model: str, tokens: int, now: float) -> list[Exceeded]:
         own, shared = (one.exceeded(model, tokens, now) for one in (self.limits, self.group.limits))
@@ -54,7 +54,7 @@ class ApiKey:
             limits.count(model, tokens, now)
 
     def strictest(self, name: LimitName) -> Limits | None:
-        """The smaller one of the key's and its group's limits; None without any."""
+        """Return the smaller one of the key's and its group's limits; None without any."""
         limited = [one for one in (self.limits, self.group.limits) if getattr(one, name) is not None]
         return min(limited, key=lambda one: int(getattr(one, name)), default=None)
 
@@ -86,11 +86,11 @@ class Keys:
         return next((key for key in self if key.provider == provider and key.secret == secret), None)
 
     def group(self, name: str) -> Group:
-        """The group of that name, or a new one."""
+        """Return the group of that name, or a new one."""
         return next((key.group for key in self if key.group.name == name), None) or Group(name)
 
     def refuse(self, name: str, refusal: Refusal | None) -> None:
-        """Answer every request of a key with this; None restores the key."""
+        """Answer every request with a key like this; None restores the key."""
         self[name].refusal = refusal
 
     def take(self, key: ApiKey, model: str, tokens: int, now: float) -> list[Exceeded]:
@@ -103,7 +103,7 @@ class Keys:
 
 
 def sample_keys() -> Keys:
-    """Of each provider one key without limits, and two that share the limits of their group."""
+    """Return, for each provider, one key without limits, and two that share the limits of their group."""
     free = Group("100000000002", Limits(10, 250_000, 250), free=True)
     organisation = Group("0f3a7c1e-0000-4000-8000-000000000002", Limits(50, 30_000))
     return Keys(

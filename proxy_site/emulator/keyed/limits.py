@@ -1,4 +1,4 @@
-"""How much a key or a group of keys may use in a minute and in a day. Each model is counted by itself."""
+"""The limits of a key or a group of keys per minute and per day. Each model is counted separately."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LimitName = Literal["requests_per_minute", "input_tokens_per_minute", "requests_
 LIMITS: tuple[LimitName, ...] = ("requests_per_minute", "input_tokens_per_minute", "requests_per_day")
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
-"""Google's days end at midnight there (ai.google.dev/gemini-api/docs/rate-limits)."""
+"""The zone in which Google's days end at midnight (ai.google.dev/gemini-api/docs/rate-limits)."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,17 @@ class Exceeded:
 
 @dataclass
 class Limits:
-    """None is no limit, and 0 offers nothing at all. Windows are whole minutes and days of the clock."""
+    """The limits and their use. A limit of None is no limit, and 0 offers nothing. Windows are whole minutes
+    and days of the clock."""
 
     requests_per_minute: int | None = None
     input_tokens_per_minute: int | None = None
     requests_per_day: int | None = None
     used: dict[tuple[LimitName, str, float], int] = field(default_factory=dict)
-    """By name, model and end of the window."""
+    """The use by limit, model and end of the window."""
 
     def exceeded(self, model: str, tokens: int, now: float) -> list[Exceeded]:
-        """The limits that a request of so many tokens would exceed, the longest one last."""
+        """Return the limits that a request with this many tokens would exceed, the longest one last."""
         found = []
         for name in LIMITS:
             limit = getattr(self, name)
@@ -61,7 +62,7 @@ def _cost(name: LimitName, tokens: int) -> int:
 
 
 def window_end(name: LimitName, now: float) -> float:
-    """The end of the minute, or the next midnight in California."""
+    """Return the end of the minute, or the next midnight in California."""
     if name != "requests_per_day":
         return (now // 60 + 1) * 60
     tomorrow = datetime.fromtimestamp(now, PACIFIC).date() + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""One request at Google's Cloud Code or sign-in: its account, and what Google says of it."""
+"""One request at Google's Cloud Code or sign-in, with its account and that account's state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class GoogleExchange(Exchange):
-    """The account is that of the access token."""
+    """A request to Google. The account is that of the access token."""
 
     provider = "cloud_code"
     account_or_none: Account | None = None
@@ -38,8 +38,8 @@ class GoogleExchange(Exchange):
 
     @property
     def account(self) -> Account:
-        """The account of the access token. Raises 401 without one, 403 for an account disabled by Google or
-        signed in without the scope."""
+        """Return the account of the access token. Raises 401 without one, 403 for an account that was
+        disabled by Google or signed in without the scope."""
         if self.account_or_none is None:
             raise google_errors.unauthenticated()
         if self.account_or_none.disabled_by_provider:
@@ -50,7 +50,8 @@ class GoogleExchange(Exchange):
 
     @property
     def usable_account(self) -> Account:
-        """The account, if Google allows it to use models. loadCodeAssist answers other accounts as well."""
+        """Return the account, if Google allows it to use models. loadCodeAssist answers other accounts as
+        well."""
         account = self.account
         if account.verification_url is not None:
             raise google_errors.verification_required(account.verification_url)
@@ -59,7 +60,7 @@ class GoogleExchange(Exchange):
         return account
 
     def json(self) -> Json:
-        """The decoded body; an empty one is an empty message."""
+        """Return the decoded body; an empty body is an empty message."""
         if not self.body:
             return {}
         if not isinstance(self.payload, dict):
@@ -67,7 +68,7 @@ class GoogleExchange(Exchange):
         return self.payload
 
     def message(self, read: wire.Message) -> Json:
-        """The body, read as one of the messages of ``wire.py``."""
+        """Return the body, read as one of the messages of ``wire.py``."""
         return read(self.json(), "")
 
     def usage_in(self, event: bytes) -> Json | None:
@@ -75,7 +76,7 @@ class GoogleExchange(Exchange):
 
 
 def usage_metadata_in(event: bytes) -> Json | None:
-    """The usageMetadata of one of Google's chunks, in an envelope or without."""
+    """Return the usageMetadata of one of Google's chunks, in an envelope or without."""
     chunk = decoded(event.removeprefix(b"data: ")) if b'"usageMetadata"' in event else None
     if not isinstance(chunk, dict):
         return None

@@ -1,4 +1,4 @@
-"""The look of the pages that Google shows to people."""
+"""The layout of the pages that Google shows to people."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ VERIFY_PATH = "/signin/continue"
 
 
 def verification_url(origin: str, email: str) -> str:
-    """`origin` is the emulator's own address."""
+    """Return the page's address. `origin` is the emulator's own address."""
     return f"{origin}{VERIFY_PATH}?{urlencode({'Email': email})}"
 
 
@@ -42,7 +42,7 @@ async def verify(exchange: GoogleExchange) -> web.StreamResponse:
 
 
 def _account(exchange: GoogleExchange) -> Account:
-    """The one that the address names. Raises Refusal."""
+    """Return the account that the address names. Raises Refusal."""
     try:
         return exchange.state.account(exchange.web_request.query.get("Email", ""))
     except KeyError as error:

@@ -51,7 +51,7 @@ class Usage:
     thoughts: int
 
     def as_metadata(self, family: Family) -> Json:
-        """usageMetadata: Claude's thoughts are part of its candidates, and zeros are left out."""
+        """Return usageMetadata: Claude's thoughts are part of its candidates, and zeros are left out."""
         inside = self.thoughts if family == "claude" else 0
         counts = {
             "promptTokenCount": self.prompt,
@@ -64,7 +64,7 @@ class Usage:
 
 
 def count_parts(parts: list[Part]) -> tuple[int, int]:
-    """Visible tokens and thinking tokens."""
+    """Return the numbers of visible tokens and of thinking tokens."""
     thoughts = sum(count_text(part["text"]) for part in parts if part.get("thought"))
     visible = sum(_visible_tokens(part) for part in parts if not part.get("thought"))
     return visible, thoughts
@@ -80,7 +80,8 @@ def _visible_tokens(part: Part) -> int:
 
 
 def within_limits(parts: list[Part], generation_config: Json) -> tuple[list[Part], str]:
-    """The parts that fit, and the finishReason: a stop sequence is cut off with all that follows it."""
+    """Return the parts within the limits, and the finishReason. A stop sequence is cut off with all that
+    follows it."""
     parts = _until_stop_sequence(parts, generation_config.get("stopSequences") or [])
     limit = generation_config.get("maxOutputTokens")
     if limit is None or sum(count_parts(parts)) <= limit:
@@ -111,7 +112,7 @@ def _first_tokens(parts: list[Part], limit: int) -> list[Part]:
 
 
 def _shortened(part: Part, limit: int) -> list[Part]:
-    """A text is cut between words; half a call is no call."""
+    """Return the parts that fit. A text is cut between words; an incomplete call is dropped."""
     words: list[str] = []
     for word in _words(part.get("text", "")):
         if count_text("".join([*words, word])) > limit:
@@ -166,7 +167,7 @@ def chunks_of(
     finish_reason: str,
     chunk_count: int | None = None,
 ) -> list[Json]:
-    """The response envelopes of one answer, in order; the last has the finishReason."""
+    """Return the response envelopes of one answer, in order; the last has the finishReason."""
     pieces: list[Part | None] = [*_pieces(parts, chunk_count)] or [None]
     metadata = usage.as_metadata(model.family)
     response_id = _response_id(model.family)
@@ -210,13 +211,13 @@ def _cut(words: str, size: int, chunk_count: int | None) -> Iterator[str]:
 
 
 def _words(words: str) -> list[str]:
-    """Words with the blanks behind them; joined they are the text again."""
+    """Return the words with the blanks after them; joined, they are the text again."""
     parts = words.split(" ")
     return [part + " " for part in parts[:-1]] + parts[-1:]
 
 
 def merged(chunks: list[Json]) -> Json:
-    """The same answer in one piece, as generateContent gives it."""
+    """Return the same answer in one piece, as generateContent returns it."""
     last = chunks[-1]["response"]
     parts: list[Part] = []
     for chunk in chunks:
@@ -230,7 +231,7 @@ def merged(chunks: list[Json]) -> Json:
 
 
 def _append(parts: list[Part], part: Part) -> None:
-    """Texts of one kind that follow each other are one text."""
+    """Append the parts, joining adjacent texts of one kind."""
     last = parts[-1] if parts else {}
     plain = "text" in part and "text" in last and "thoughtSignature" not in last
     if plain and last.get("thought") == part.get("thought"):

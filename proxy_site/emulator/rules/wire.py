@@ -66,7 +66,7 @@ def number(value: Any, at: str) -> float:
 
 
 def base64_bytes(value: Any, at: str) -> str:
-    """Standard or URL-safe alphabet, with or without padding."""
+    """Read base64 in the standard or URL-safe alphabet, with or without padding."""
     if not isinstance(value, str):
         raise _wrong(value, at, "TYPE_BYTES")
     padded = value.replace("-", "+").replace("_", "/").rstrip("=")
@@ -83,7 +83,7 @@ def anything(value: Any, at: str) -> Any:
 
 
 def struct(value: Any, at: str) -> Json:
-    """google.protobuf.Struct: any JSON object, as deep as protocol buffers go."""
+    """Read a google.protobuf.Struct: any JSON object, as deep as protocol buffers allow."""
     if not isinstance(value, dict):
         raise _wrong(value, at, "type.googleapis.com/google.protobuf.Struct")
     _check_depth(value, at, MAX_STRUCT_DEPTH)
@@ -104,7 +104,7 @@ def too_deep(at: str) -> GoogleError:
 
 
 def enum(type_name: str, *names: str) -> Reader:
-    """Written in either case; read as upper case."""
+    """Return a reader of names in upper or lower case; the value is upper case."""
     known = frozenset(names)
 
     def read(value: Any, at: str) -> str:
@@ -136,7 +136,7 @@ def repeated(read_one: Reader) -> Reader:
 
 
 def mapping(read_one: Reader) -> Reader:
-    """A map field; Google counts its entries in paths: ``properties[0].value``."""
+    """Return a reader of a map field. Google counts its entries in paths: ``properties[0].value``."""
 
     def read(value: Any, at: str) -> Json:
         if not isinstance(value, dict):
