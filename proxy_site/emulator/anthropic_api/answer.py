@@ -106,7 +106,7 @@ class Answer:
 
 
 def _with_pings(event: Json, count: int) -> list[Json]:
-    """Add one ping after the start, as Anthropic sends it; with `count`, that many after each event."""
+    """Add `count` pings: a single one only after the start, as Anthropic sends it; more, after each event."""
     ping = {"type": "ping"}
     if event["type"] == "message_start" or (count > 1 and event["type"] != "message_stop"):
         return [event, *[ping] * count]

@@ -23,7 +23,7 @@ class Offer:
     levels: tuple[str, ...] = ()
     methods: tuple[str, ...] = GENERATE
     least_cached_tokens: int = 2048
-    """The least tokens of a prefix that is cached (ai.google.dev/gemini-api/docs/caching, July 2026)."""
+    """The smallest prefix that is cached, in tokens (ai.google.dev/gemini-api/docs/caching, July 2026)."""
 
     def listed(self) -> Json:
         thinks = {"thinking": True} if self.model.thinking_budgets else {}
