@@ -69,15 +69,17 @@ class NoProject(CodeAssistFailed):
 
 
 class MergedOffers(NamedTuple):
-    """The models of several accounts. Of a model that several list, the offer with the largest remaining
-    fraction counts; it searches the web if it does for any of them."""
+    """The models of several accounts. When several list a model, its offer is the one with the largest
+    remaining fraction, and the model searches the web if it does for any of them."""
 
     all: dict[str, ModelOffer]
-    """By listed id."""
+    """All models, by listed id."""
     by_kind: Mapping[str, Mapping[str, ModelOffer]]
-    """Of each kind that has a usable account, in the order of their accounts, by listed id."""
+    """The models of each kind that has a usable account, by listed id. The kinds are in the order of their
+    accounts."""
     in_cli: Mapping[str, ModelOffer]
-    """Of header mode cli, by the id that is sent; empty unless each inspected account's list is known."""
+    """The models in header mode cli, by the id that is sent; empty unless each inspected account's list is
+    known."""
 
 
 class AccountsService:

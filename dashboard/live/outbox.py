@@ -66,7 +66,7 @@ class Outbox:
         self._lines.clear()
         self._more = self._skipped = 0
 
-    # What comes in
+    # Events that arrive
 
     def put_snapshot(self, snapshot: Snapshot, ring_until: int = 0) -> None:
         """Put a snapshot. `ring_until` is the number of the newest log line in it."""
@@ -111,7 +111,7 @@ class Outbox:
         if self._is_watching:
             self._changed.update(what)
 
-    # What goes out
+    # Updates for the page
 
     def due_in(self, now: float) -> float | None:
         """Return the seconds until the next update may be sent; None when there is none, and while a snapshot

@@ -249,7 +249,7 @@ def nothing_here(request: HttpRequest) -> HttpResponse:
     raise NotFound(f"{request.path} is not a path of this gateway.")
 
 
-# What is asked for
+# Parameters of the query
 
 
 def _since(request: HttpRequest, default: timedelta = DEFAULT_SPAN) -> datetime:

@@ -13,7 +13,7 @@ from gateway.routing.names import parse_model_name
 UNKNOWN = datetime.fromtimestamp(0, UTC)
 """Anthropic's API returns the epoch for an unknown date."""
 
-# By canonical name (names.py)
+# Release dates by canonical name (names.py)
 RELEASED = {
     "opus-4.5": "2025-11-24",
     "opus-4.6": "2026-02-05",

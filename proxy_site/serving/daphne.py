@@ -152,7 +152,8 @@ class GatewayRequest(WebRequest):
     _mailbox: Mailbox | None = None
     _pieces = _piece_bytes = 0
     """Counts of the body's pieces and of their bytes."""
-    # By identity, as Daphne's own are, but without a call of Python: it looks each request up many times.
+    # Requests are compared by identity, as Daphne's own are, but without a call of Python: Daphne looks each
+    # request up many times.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 

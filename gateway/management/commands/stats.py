@@ -76,7 +76,7 @@ class Command(OperatorCommand):
             self.stdout.write(text.getvalue(), ending="")
         return self._as_json or self._as_csv
 
-    # By model, account or client
+    # Totals by model, account or client
 
     def _print_totals(self, what: str, totals: dict[str, usage.Totals], begin: datetime) -> None:
         if self._is_for_programs(

@@ -29,7 +29,7 @@ class StopSequenceFinder:
         ends = [(end, matcher) for matcher in self._matchers if (end := matcher.feed(text))]
         text, before = self.held + text, len(self.held)
         if ends:
-            # Of two that end with the same character, the longer one started earlier.
+            # When two sequences end with the same character, the longer one started earlier.
             end, matcher = min(ends, key=lambda one: (one[0], -len(one[1].sequence)))
             self.found = matcher.sequence
             self.held = ""

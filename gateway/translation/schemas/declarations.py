@@ -300,7 +300,7 @@ def _declared_kind(shape: Shape) -> str:
     is_text = (
         shape.is_any
         or not scalars
-        # Some texts only, or objects and arrays of any kind: all can be written as text.
+        # A fixed set of texts, or objects and arrays of any kind: all can be written as text.
         or ("string" in shape.facets and "string" not in opened)
         or ("string" in opened and len(scalars) < len(opened))
     )

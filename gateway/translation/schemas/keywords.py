@@ -44,7 +44,7 @@ HINTED_KEYWORDS = (
 # Keywords whose schema is described in words
 _TOLD_KEYWORDS = ("not", "if", "then", "else", "contains", "propertyNames", "contentSchema")
 _CONDITIONAL_KEYWORDS = ("if", "then", "else")
-# What generators of schemas write as propertyNames of every map
+# The schema that generators of schemas write as propertyNames of every map
 _TEXT = {"type": "string"}
 _OBJECT_KEYWORDS = (
     "properties",

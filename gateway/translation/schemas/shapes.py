@@ -79,7 +79,7 @@ class Facet:
     """One type of a shape. ``values``: the only ones allowed; None for all of the type."""
 
     values: list[Any] | None = None
-    # Of an object
+    # Fields of an object
     properties: dict[str, Expression] = field(default_factory=dict)
     required: list[str] = field(default_factory=list)
     # Schemas of values under other names, with the pattern of the names or ""
@@ -87,7 +87,7 @@ class Facet:
     is_map: bool = False
     # The objects that were joined to this one
     members: list[Facet] = field(default_factory=list)
-    # Of an array
+    # Fields of an array
     items: list[Expression] = field(default_factory=list)
     tuples: list[tuple[Expression, ...]] = field(default_factory=list)
 

@@ -9,7 +9,7 @@ from gateway.translation.schemas.shapes import CONTAINERS, JSON_TYPES, SCALARS, 
 from gateway.translation.schemas.words import as_text
 
 ANY_KINDS = frozenset(JSON_TYPES)
-# Of a schema of one type
+# How texts are read for a schema of a single type, by type
 SCALAR_READINGS = {
     kind: Restoration(reads_text_as=frozenset() if kind == "string" else frozenset({kind}))
     for kind in SCALARS

@@ -33,7 +33,7 @@ _PERMISSION = re.compile(r"(\w+)\((.*?)(?::?\*)?\)")
 _ORDER = re.compile(r"\bnot[ _-]?flagged\b", re.IGNORECASE)
 
 
-# What is read of a call
+# The parts of a call that are read
 
 
 @dataclass(frozen=True)
