@@ -38,8 +38,8 @@ def row_of_key(
     label: Any = "",
     model_names: Mapping[Any, Any] | None = None,
 ) -> ImportedRow:
-    """The row of a key. For kind "anthropic" with another address than Anthropic's it is of kind
-    "compatible". `model_names` has the model for each name that clients use."""
+    """Return the row of a key. Kind "anthropic" becomes "compatible" when the address is not Anthropic's.
+    `model_names` has the model for each name that clients use."""
     address = base_url.strip() if isinstance(base_url, str) else ""
     host = host_of(address)
     if kind == "gemini" and address and host != GEMINI_HOST:
@@ -88,7 +88,7 @@ def names_of(models: Any) -> tuple[str, ...]:
 
 
 def aliases_of(models: Any) -> dict[Any, Any]:
-    """Names of clients, for models given as objects with `name` and `alias`."""
+    """Return the model for each name that clients use, for models given as objects with `name` and `alias`."""
     entries = [one for one in as_list(models) if isinstance(one, dict) and one.get("alias")]
     return {str(one["alias"]): one.get("name") for one in entries if isinstance(one.get("name"), str)}
 

@@ -60,9 +60,9 @@ class ImportedRow:
     tier: str = "unknown"
     label: str = ""
     switches: Mapping[str, Any] = field(default_factory=dict)
-    """Of kind "compatible" (accounts/values/switches.py), unchecked."""
+    """The switches of an account of kind "compatible" (accounts/values/switches.py), unchecked."""
     model_names: Mapping[str, str] = field(default_factory=dict)
-    """Names under which the file's clients ask for models of this account, each with its model."""
+    """The model for each name by which clients of the file's program ask for it."""
     place: str = ""
     """The position in the file, such as "row 3"."""
     file: str = ""

@@ -329,9 +329,7 @@ class ConnectedResponse(Response):
 
     @cached_property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        return CIMultiDict(
-            (name.decode("latin1"), value.decode("latin1")) for name, value in self._raw_headers
-        )
+        return CIMultiDict([(str(name, "latin1"), str(value, "latin1")) for name, value in self._raw_headers])
 
     def release(self) -> None:
         connection, self._connection = self._connection, None

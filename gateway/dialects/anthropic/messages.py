@@ -32,7 +32,7 @@ OLDEST_VERSION = "2023-06-01"
 BODY_OF_VERSION: dict[str, Check] = {"2023-01-01": REQUEST_BODY, OLDEST_VERSION: REQUEST_BODY}
 """Values of the header ``anthropic-version``. The newest rules apply to any other."""
 MOST_VALUES = 10_000
-"""In a plain request; so many are translated within milliseconds."""
+"""The most values in a request that is parsed as plain; so many are translated within milliseconds."""
 TEXT_FIELDS: dict[str, type] = {
     "model": str,
     "max_tokens": int,
@@ -128,8 +128,8 @@ def _parse(body: dict[str, Any], version: str, betas: frozenset[str]) -> Message
 
 
 def _parse_texts(body: Any, parser: MessagesParser) -> MessagesRequest | None:
-    """Parse a body of plain messages and no other fields than TEXT_FIELDS: only their types need a check. None
-    for any other body; also raises Mismatch, KeyError or TypeError."""
+    """Parse a body of plain messages and no other fields than TEXT_FIELDS, of which only the types need a
+    check. Returns None for any other body; also raises Mismatch, KeyError or TypeError."""
     for name in body:
         if name not in TEXT_FIELDS or type(body[name]) is not TEXT_FIELDS[name]:
             return None
