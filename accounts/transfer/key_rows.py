@@ -88,7 +88,7 @@ def names_of(models: Any) -> tuple[str, ...]:
 
 
 def aliases_of(models: Any) -> dict[Any, Any]:
-    """Return the model for each name that clients use, for models given as objects with `name` and `alias`."""
+    """Return the model for each name that clients use, of models that are objects with `name` and `alias`."""
     entries = [one for one in as_list(models) if isinstance(one, dict) and one.get("alias")]
     return {str(one["alias"]): one.get("name") for one in entries if isinstance(one.get("name"), str)}
 
