@@ -301,11 +301,16 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if status in INFORMATION:
             self.raw_headers.clear()
             return
-        framing = [pair for name, value in self.raw_headers if (pair := (name.lower(), value))[0] in FRAMING]
-        encodings = [value.lower() for name, value in framing if name == b"transfer-encoding"]
+        encodings: list[bytes] = []
+        has_framing = False
+        for name, value in self.raw_headers:
+            lower_name = name.lower()
+            has_framing = has_framing or lower_name in FRAMING
+            if lower_name == b"transfer-encoding":
+                encodings.append(value.lower())
         if encodings not in ([], [b"chunked"]):
             raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
-        self._ends_with_connection = not framing
+        self._ends_with_connection = not has_framing
         self.status, self.has_head = status, True
 
     def on_message_complete(self) -> None:
