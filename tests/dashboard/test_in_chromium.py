@@ -179,11 +179,24 @@ def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
     page.goto(f"{demo.url}/models")
 
-    table = page.locator(".scroll")
-    assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
-    assert re.search(r"\d+ to \d+\s%", " ".join(table.locator(".left").all_inner_texts()))
+    for table in page.locator(".scroll").all():
+        assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    assert re.search(r"\d+ to \d+\s%", " ".join(page.locator(".models .left").all_inner_texts()))
+    opus = page.locator(".answers tbody tr").first.inner_text()
+    assert re.search(r"^opus.*\sclaude-opus-4-6-thinking\s.*nothing else: error 429", opus, re.DOTALL)
     widths = page.locator("#map label").evaluate_all("all => all.map(one => one.clientWidth)")
     assert min(widths) > 200
+
+
+def test_the_overview_leads_to_what_made_a_request_slow(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url)
+    page.get_by_role("button", name="Hide names").click()
+    page.get_by_role("link", name="Slowest in 24h").click()
+    heading = page.get_by_role("heading", level=1)
+    assert re.search(r"after 41\s+s: •+ gave no answer for 30\s+s, then •+ answered", heading.inner_text())
+    page.get_by_role("button", name="Show names").click()
+    assert "grace@example.com gave no answer" in heading.inner_text()
 
 
 def test_a_phone_shows_the_address_whole(page: Page, demo: LiveGateway) -> None:
@@ -323,7 +336,7 @@ def test_the_overview_loads_what_has_changed_once_it_is_seen(page: Page, demo: L
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.locator("#now:not([data-old])").wait_for()
     assert page.locator("[data-old]").count() == 0
-    assert page.get_by_text("in 6h").is_visible()
+    assert page.get_by_text("in 6h", exact=True).is_visible()
     assert page.get_by_role("heading", name="Claude:").is_visible()
     assert complaints == []
 
