@@ -34,7 +34,7 @@ class FailureKind(Enum):
     WRONG_PROJECT = "project refused"
     FORBIDDEN = "forbidden"
     NEEDS_VERIFICATION = "needs verification"
-    DISABLED = "disabled by Google"
+    DISABLED = "disabled by its provider"
     KEY_REFUSED = "key refused"
     WRONG_ADDRESS = "no answer in Anthropic's format at its address"
     IN_A_CIRCLE = "leads into a circle of gateways"

@@ -108,7 +108,7 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
         operator_must=f"look it over with `{manage('verifyaccounts')}`", next_address=True
     ),
     FailureKind.NEEDS_VERIFICATION: ErrorPolicy(operator_must="verify it with Google's link"),
-    FailureKind.DISABLED: ErrorPolicy(operator_must="remove it, or settle it with Google"),
+    FailureKind.DISABLED: ErrorPolicy(operator_must="remove it, or settle it with its provider"),
     FailureKind.KEY_REFUSED: ErrorPolicy(operator_must="replace its key"),
     FailureKind.WRONG_ADDRESS: ErrorPolicy(
         operator_must="correct its address, which is the one for ANTHROPIC_BASE_URL, without /v1/messages"

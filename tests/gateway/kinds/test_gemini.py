@@ -164,7 +164,7 @@ async def test_thirty_turns_with_tools_end_well(gemini: Gateway, emulator: Emula
         ("gemini_key_invalid", anthropic.APIStatusError, "must replace its key"),
         ("gemini_key_leaked", anthropic.APIStatusError, "must replace its key"),
         ("gemini_location", anthropic.APIStatusError, "from a place where it is offered"),
-        ("gemini_suspended", anthropic.APIStatusError, "disabled by Google"),
+        ("gemini_suspended", anthropic.APIStatusError, "disabled by its provider"),
         ("gemini_service_disabled", anthropic.APIStatusError, "forbidden"),
         ("gemini_model_not_found", anthropic.NotFoundError, "is not found"),
         ("gemini_per_minute", anthropic.RateLimitError, "rate limit"),

@@ -538,7 +538,7 @@ async def test_a_project_found_anew_serves_the_request_that_found_it(
         ("wrong_project", "project refused. The operator must give it a Cloud project"),
         ("permission_denied", "project refused. The operator must give it a Cloud project"),
         ("verification_required", "needs verification. The operator must verify it"),
-        ("account_disabled", "disabled by Google. The operator must remove it"),
+        ("account_disabled", "disabled by its provider. The operator must remove it"),
     ],
 )
 async def test_an_unusable_account_is_left_to_the_operator(
@@ -583,7 +583,7 @@ async def test_each_of_several_accounts_is_named_with_its_failure(
     message = response.json()["error"]["message"]
     assert response.status_code == 503
     assert message.startswith("3 accounts tried for claude-sonnet-4-6: ")
-    for said in ("ad…@e… no licence for this model", "gr…@e… disabled by Google", "/admin/accounts/account/"):
+    for said in ("ad…@e… no licence for this model", "gr…@e… disabled by its provider", "/admin/accounts/account/"):
         assert said in message
 
 
