@@ -10,7 +10,7 @@ from accounts.kinds.families import OTHERS
 from accounts.quota.outlook import FAMILIES, family_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from accounts.models import Account
@@ -38,9 +38,16 @@ class FamilyStatus:
         return {"good": "●", "warn": "◐", "bad": "✕"}[self.level]
 
 
-Standing = tuple[bool, "Sequence[str]", "Sequence[QuotaPool]"]
-"""For an account: whether it is usable, the families that it offers, and its quota pools that requests use
-now."""
+class Standing(NamedTuple):
+    """An account, as it is counted."""
+
+    is_used: bool
+    families: Sequence[str]
+    """The families that it offers."""
+    pools: Sequence[QuotaPool]
+    """Its quota pools that requests use now."""
+    resting: Mapping[str, datetime] = {}
+    """Families that it is at its limit for, without such a pool, each with the end of the limit."""
 
 
 class OutOfQuota(NamedTuple):
@@ -66,21 +73,25 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
 def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
     """Return the status of each family that an account offers; of all FAMILIES when there is no account."""
     known = list(accounts)
+    offering = {family: [one for one in known if family in one.families] for family in (*FAMILIES, OTHERS)}
     return [
-        _status(family, [(is_usable, pools) for is_usable, families, pools in known if family in families])
-        for family in (*FAMILIES, OTHERS)
-        if any(family in families for _, families, _ in known) or (not known and family != OTHERS)
+        _status(family, those)
+        for family, those in offering.items()
+        if those or (not known and family != OTHERS)
     ]
 
 
-def _status(family: str, accounts: list[tuple[bool, Sequence[QuotaPool]]]) -> FamilyStatus:
-    """Return the status of a family. `accounts` are those that offer it."""
-    available, returns = 0, []
-    for is_usable, pools in accounts:
-        if not is_usable:
+def _status(family: str, accounts: list[Standing]) -> FamilyStatus:
+    """`accounts`: those that offer the family."""
+    available = 0
+    returns: list[datetime | None] = []
+    for one in accounts:
+        if not one.is_used:
             continue
-        own = _pools_of(family, pools)
-        if own and all(pool.is_empty for pool in own):
+        own = _pools_of(family, one.pools)
+        if family in one.resting:
+            returns.append(one.resting[family])
+        elif own and all(pool.is_empty for pool in own):
             returns.append(_back_at(own))
         else:
             available += 1

@@ -52,9 +52,17 @@ def models(request: HttpRequest) -> HttpResponse:
     offered, routes = offered_models(), read_routes()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
-    serving = [_serving(one) for one in accounts]
-    requests = {name: total.requests for name, total in used.items()}
-    mode = live("GEMINI_HEADER_MODE")
+    rows = model_rows(
+        offered,
+        read_routes(),
+        [
+            Serving(one.is_used, [*one.pools, *one.models_at_limit], str(one.account), one.models)
+            for one in accounts
+        ],
+        {name: total.requests for name, total in used.items()},
+        header_mode=live("GEMINI_HEADER_MODE"),
+        asked=usage.over(SPAN, "names", usage.newest_names),
+    )
     context = {
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "asked": asked_names(
