@@ -35,8 +35,7 @@ class Attempt:
     account: str
     """The account's label (accounts/pool/labels.py), which clients may see."""
     email: str
-    """The account's own name, for the operator: the whole e-mail address, or what a key is called ("Gemini key
-    1")."""
+    """The account's name, for the operator: its whole e-mail address, or "Gemini key 1"."""
     model_id: str
     reason: str = ""
     """Why the attempt failed, as text; "" while it is running."""
