@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +27,14 @@ LONGEST_NAME = 200
 LONGEST_SENTENCE = 500
 MOST_MODELS = 2000
 MOST_TOKENS = 2**31
+QUOTES = "\"'`\u201c\u201d\u2018\u2019"
+AROUND_KEY = re.compile(
+    r"\s*(?:export\s+)?(?:[A-Z][A-Z0-9]*_[A-Z0-9_]*(?:KEY|TOKEN)\s*=\s*)?[\"']?"
+    r"(?i:(?:authorization|x-api-key|x-goog-api-key)\s*:)?\s*(?i:bearer\s)?"
+)
+"""What stands before a key in an .env file, a shell or a header."""
+VARIABLE = re.compile(r"(?:\$\{?|os\.environ/|env\.)\w+\}?")
+NO_KEY_HAS = re.compile(r"[{}<>()\"'`\\]")
 INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 
 SUBSCRIPTION = (
@@ -35,6 +44,10 @@ SUBSCRIPTION = (
 FOREIGN: Mapping[str, str] = {
     "sk-ant-oat": SUBSCRIPTION,
     "sk-ant-ort": SUBSCRIPTION,
+    "sk-ant-sid": "That is a session of claude.ai, which other programs may not use. Make an API key at "
+    "platform.claude.com.",
+    "sk-ant-admin": "That is a key of Anthropic's Admin API, which answers no messages. Make an API key at "
+    "platform.claude.com.",
     "sk-ant-": "That is a key of Anthropic: the kind for it is anthropic.",
     "sk-or-": "That is a key of OpenRouter: the kind for it is compatible, its address "
     "https://openrouter.ai/api.",
@@ -67,11 +80,17 @@ class KeyedKind(Kind):
     """The name of the server in messages, such as "The Gemini API"."""
 
     def read_key(self, text: str) -> str:
-        """Return the key without characters that copying may have added. Raises KeyUnusable."""
-        key = "".join(text.translate(INVISIBLE).split()).strip("\"'`")
+        """The key without what a clipboard adds. Raises KeyUnusable."""
+        text = text.translate(INVISIBLE).strip().strip(QUOTES)
+        begins = AROUND_KEY.match(text)
+        key = "".join(text[begins.end() if begins else 0 :].split()).rstrip(";,").strip(QUOTES)
         if not key:
             raise KeyUnusable("There is no key.")
-        if len(key) > LONGEST_KEY or word(key, LONGEST_KEY) is None:
+        if VARIABLE.fullmatch(key):
+            raise KeyUnusable("That is the name of a variable. Give the key that is in it.")
+        if key.startswith(("https://", "http://")):
+            raise KeyUnusable("That is an address. Give the key that is made there.")
+        if len(key) > LONGEST_KEY or word(key, LONGEST_KEY) is None or NO_KEY_HAS.search(key):
             raise KeyUnusable("That is no key: it is too long, or has characters that no key has.")
         if foreign := _foreign(key, self.own_prefixes):
             raise KeyUnusable(foreign)

@@ -6,6 +6,7 @@ accounts/network.py resolves names, and checks the result there.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,8 +16,15 @@ if TYPE_CHECKING:
     IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LONGEST = 500
-ENDINGS = ("/v1/messages/count_tokens", "/v1/messages", "/v1/models", "/v1")
-"""Endings that people paste with the address, although Claude Code adds them itself."""
+ENDINGS = (
+    *("/v1/messages/count_tokens", "/v1/messages", "/v1/chat/completions", "/v1/completions", "/v1/models"),
+    "/v1",
+)
+"""What people paste after the address: Claude Code adds /v1 and so on itself."""
+QUOTES = "\"'`\u201c\u201d\u2018\u2019<>"
+BEFORE_ADDRESS = re.compile(r"(?:export|set)?[A-Z][A-Z0-9_]*(?:URL|BASE|HOST|ENDPOINT)=")
+KIND_OF_HOST = {"api.anthropic.com": "anthropic", "generativelanguage.googleapis.com": "gemini"}
+"""Providers with a kind of their own, whose addresses are settings."""
 METADATA_NAMES = {"metadata", "metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"}
 METADATA_ADDRESSES = {
     ipaddress.ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")
@@ -29,8 +37,8 @@ class AddressRefused(ValueError):
 
 
 def base_address(text: str) -> str:
-    """Return the address in one spelling, without the path that Claude Code adds. Raises AddressRefused."""
-    given = "".join(text.split())
+    """The address without what Claude Code adds, in one spelling. Raises AddressRefused."""
+    given = BEFORE_ADDRESS.sub("", "".join(text.split()).strip(QUOTES), count=1).strip(QUOTES)
     try:
         parts = urlsplit(given)
         host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -40,6 +48,8 @@ def base_address(text: str) -> str:
         raise AddressRefused("The address must begin with https:// or http:// and a host.")
     if "@" in parts.netloc or parts.query or parts.fragment or "?" in given or "#" in given:
         raise AddressRefused("The address must have no user, no password, no ? and no #.")
+    if kind := KIND_OF_HOST.get(host):
+        raise AddressRefused(f"{host} has a kind of its own: add the key as {kind}.")
     refuse_name(host)
     shown = f"[{host}]" if ":" in host else host
     is_usual = port in {None, 443 if parts.scheme == "https" else 80}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from accounts.transfer.rows import Entry
 
 LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Z][A-Z0-9_]{2,60})\s*=\s*(?P<value>.*?)\s*")
+COMMENT = re.compile(r"\s+#.*")
 GEMINI = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """The variables of a Gemini key; the SDK takes the first that is set."""
 NAMES = {*GEMINI, "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}
@@ -29,7 +30,7 @@ def variables_of(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in text.splitlines():
         if match := LINE.fullmatch(line):
-            found[match["name"]] = match["value"].strip("\"'")
+            found[match["name"]] = COMMENT.sub("", match["value"]).strip("\"'")
     return found if NAMES & found.keys() else {}
 
 

@@ -60,6 +60,40 @@ def test_a_key_is_read_without_what_a_clipboard_adds(pasted: str) -> None:
     assert GEMINI.read_key(pasted) == "AIzaX1"
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "GEMINI_API_KEY=AIzaX1",
+        'export GEMINI_API_KEY="AIzaX1"',
+        "Bearer AIzaX1",
+        "x-goog-api-key: AIzaX1",
+        '"x-goog-api-key: AIzaX1"',
+        "\u201cAIzaX1\u201d",
+        "AIzaX1;",
+        "'AIzaX1',",
+    ],
+)
+def test_a_key_is_read_out_of_a_line_of_a_file_or_a_header(pasted: str) -> None:
+    assert GEMINI.read_key(pasted) == "AIzaX1"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "words"),
+    [
+        ("${GEMINI_API_KEY}", "name of a variable"),
+        ("GEMINI_API_KEY=$GEMINI_API_KEY", "name of a variable"),
+        ("os.environ/GEMINI_API_KEY", "name of a variable"),
+        ("https://aistudio.google.com/apikey", "an address"),
+        ("<your key>", "no key"),
+        ('{"api_key": "AIzaX1"}', "no key"),
+        ("sk-ant-admin01-abc", "Admin API"),
+    ],
+)
+def test_what_stands_where_a_key_should_be_is_named(pasted: str, words: str) -> None:
+    with pytest.raises(KeyUnusable, match=words):
+        ANTHROPIC.read_key(pasted)
+
+
 @pytest.mark.parametrize("prefix", FOREIGN)
 def test_each_foreign_credential_is_refused_unquoted(prefix: str) -> None:
     refusing = [kind for kind in KEYED.values() if prefix not in kind.own_prefixes]

@@ -124,7 +124,7 @@ BIFROST = {
 ENV_FILE = """
 # keys
 export GEMINI_API_KEY="AIza-one"
-ANTHROPIC_AUTH_TOKEN=relay-key
+ANTHROPIC_AUTH_TOKEN=relay-key  # of the relay
 ANTHROPIC_BASE_URL=https://relay.example.com
 DATABASE_URL=postgres://u:p@h/d
 """

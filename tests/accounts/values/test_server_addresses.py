@@ -28,6 +28,9 @@ from accounts.values.server_addresses import (
         ("http://LOCALHOST.:80", "http://localhost"),
         ("http://[::1]:8080/v1", "http://[::1]:8080"),
         ("https://api.deepseek.com/anthropic", "https://api.deepseek.com/anthropic"),
+        ("https://openrouter.ai/api/v1/chat/completions", "https://openrouter.ai/api"),
+        ('export ANTHROPIC_BASE_URL="http://localhost:11434/"', "http://localhost:11434"),
+        ("<http://localhost:11434>", "http://localhost:11434"),
     ],
 )
 def test_what_people_paste_becomes_one_spelling(pasted: str, base: str) -> None:
@@ -52,6 +55,8 @@ def test_what_people_paste_becomes_one_spelling(pasted: str, base: str) -> None:
         "https://[::1",
         "http://metadata.google.internal/computeMetadata/v1",
         "http://Metadata.Google.Internal./",
+        "https://api.anthropic.com/v1",
+        "https://generativelanguage.googleapis.com/v1beta/openai/",
         f"https://example.com/{'a' * 500}",
     ],
 )
