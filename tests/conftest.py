@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
-from django.db.models.signals import post_migrate
+from django.core.management.commands import flush
+from django.db import DEFAULT_DB_ALIAS
 from hypothesis import HealthCheck, settings
 
+from accounts.models import DatabaseVersion
 from accounts.quota.snapshots import forecasts, window_forecasts
 from proxy_site.emulator.server import EmulatorServer
 from tests.live_gateway import SERVER, LiveGateway
@@ -18,6 +21,7 @@ from tests.live_gateway import SERVER, LiveGateway
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_django import DjangoDbBlocker
     from pytest_django.fixtures import Settings
 
 # Collection makes a million objects that stay: looking for garbage among them again and again takes seconds.
@@ -110,9 +114,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> None:
-    """Without permissions: nothing asks for them, and Django makes them anew after each test that commits."""
-    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """After each test that commits, Django empties all tables and then runs what follows migrations. The rows
+    that this would make are put back instead: working them out again costs more than many a test."""
+    with django_db_blocker.unblock():
+        version, content_types = DatabaseVersion.objects.get(), list(ContentType.objects.all())
+
+    def put_back(verbosity: int, interactive: bool, db: str) -> None:
+        assert db == DEFAULT_DB_ALIAS
+        ContentType.objects.clear_cache()
+        ContentType.objects.bulk_create(content_types)
+        version.save(force_insert=True)
+
+    flush.emit_post_migrate_signal = put_back  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
