@@ -33,7 +33,9 @@ CODE = (
 )
 
 
-def claude_code_request() -> dict[str, Any]:
+def claude_code_request(calls: int = CALLS, tools: int = len(TOOLS)) -> dict[str, Any]:
+    """Build the request of a conversation with so many calls so far, 3.7 kB each with its result, and so many
+    tools of 2 kB. Beyond those of Claude Code, tools have a number behind their name."""
     writer = _Writer(seed=1)
     return {
         "model": "claude-opus-5-5",
@@ -42,8 +44,8 @@ def claude_code_request() -> dict[str, Any]:
         "thinking": {"type": "adaptive"},
         "metadata": {"user_id": '{"session_id":"1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"}'},
         "system": _system(writer),
-        "tools": [_tool(writer, name) for name in TOOLS],
-        "messages": _messages(writer),
+        "tools": [_tool(writer, name) for name in _tool_names(tools)],
+        "messages": _messages(writer, calls),
         "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
     }
 
@@ -129,12 +131,16 @@ def _tool(writer: _Writer, name: str) -> dict[str, Any]:
     }
 
 
-def _messages(writer: _Writer) -> list[dict[str, Any]]:
+def _tool_names(count: int) -> list[str]:
+    return [f"{name}{number or ''}" for number in range(count // len(TOOLS) + 1) for name in TOOLS][:count]
+
+
+def _messages(writer: _Writer, calls: int) -> list[dict[str, Any]]:
     """The conversation: a question, calls and their results, and a reminder at the end, as newer models get
     it."""
     question = {"role": "user", "content": [{"type": "text", "text": writer.prose(900)}]}
-    calls = [message for number in range(CALLS) for message in _call_and_result(writer, number)]
-    return [question, *calls, {"role": "system", "content": writer.prose(300)}]
+    exchanges = [message for number in range(calls) for message in _call_and_result(writer, number)]
+    return [question, *exchanges, {"role": "system", "content": writer.prose(300)}]
 
 
 def _call_and_result(writer: _Writer, number: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,26 +1,31 @@
-"""This gateway beside an earlier one: `uv run --all-groups benchmarks/earlier.py [COMMIT]`.
+"""This gateway beside an earlier one, and the targets: `uv run --all-groups benchmarks/earlier.py [COMMIT]`.
 
 The earlier commit is checked out into a folder of its own, with the libraries it asks for. Its `runserver`,
 and `runserver` and `serve` of the present code, run at the same time in front of the same canned answers,
 with everything on: key, three accounts, ledger, activity, log at info. They are measured in turns of one
-second, since a machine's speed may change more from minute to minute than the code did.
+second, since a machine's speed may change more from minute to minute than the code did. So is what people
+feel (benchmarks/felt.py).
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
 PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/earlier.py` puts only this folder there
 
+from benchmarks import felt  # noqa: E402
 from benchmarks.before_and_now import FIRST_COMMIT, BeforeAndNow  # noqa: E402
+from benchmarks.felt import Amount  # noqa: E402
 from benchmarks.gateway_server import SERVERS  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
@@ -29,14 +34,24 @@ from benchmarks.report import machine, table  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from benchmarks.stage import Target
+    from benchmarks import stage
+    from benchmarks.felt import Sample, Samples
 
 ROUNDS = 7
 TURNS = 4
 """The measurements of a second, of each gateway, in a round."""
-HEAD = ("workload", "server", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99")
+HEAD = ("workload", "server", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99", "targets")
+TIMES_BEFORE = {
+    "serve": {"W1": 2.7, "W2": 2.7, "W2L": 2.3, "W4": 2.1},
+    "runserver": {"W1": 2.0, "W2": 2.1, "W2L": 2.0, "W4": 1.9},
+}
+"""What the throughput should be at least, in that before."""
+W4_P99 = 0.5
+"""The largest p99 of W4, in that before."""
+NEARLY = 0.1
+"""By how much of it a target may be missed with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +63,92 @@ class Figures:
     p99: float
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The largest value that is good, of now or of the ratio to before."""
+
+    limit: float
+    is_ratio: bool = True
+
+    def __str__(self) -> str:
+        return f"≤ {self.limit:.2g} times" if self.is_ratio else f"≤ {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """A figure of a measurement. `name` is that in its samples; `scale` turns it into the unit of its
+    meaning."""
+
+    meaning: str
+    name: str
+    scale: float = 1e3
+    target: Target | None = None
+
+
+FELT: dict[str, tuple[Callable[[BeforeAndNow, Amount], Samples], list[Felt]]] = {
+    "first-event": (
+        felt.first_event,
+        [Felt("W2, 1 at once: added to the first event, p50, ms", "p50", target=Target(0.6))],
+    ),
+    "agents": (
+        felt.agents,
+        [
+            Felt("agents with 150 to 300 kB: added to the first event, p50, ms", "p50"),
+            Felt("the same, p99, ms", "p99"),
+        ],
+    ),
+    "W3": (
+        felt.paced,
+        [
+            Felt("W3: delay of an event, p99, ms", "delay p99", target=Target(1 / 3)),
+            Felt("W3: first event of streams opened at once, p99, ms", "first event p99"),
+        ],
+    ),
+    **{
+        f"newcomers-{pause_ms}": (
+            partial(felt.newcomers, pause_ms=pause_ms),
+            [
+                Felt(f"first event while streams run, {pause_ms} ms apart, p50, ms", "p50"),
+                Felt("the same, p99, ms", "p99", target=Target(2.0)),
+            ],
+        )
+        for pause_ms in felt.NEWCOMERS_PAUSES_MS
+    },
+    "W5": (
+        felt.held,
+        [
+            Felt("W5, held streams: memory of each, kB", "kB", 1.0, Target(15, is_ratio=False)),
+            Felt("the same: delay of an event, p99, ms", "delay p99", target=Target(5, is_ratio=False)),
+        ],
+    ),
+    "start": (
+        felt.start,
+        [Felt("start to the first answer, s", "seconds", 1.0, Target(2, is_ratio=False))],
+    ),
+}
+"""By the name for --only."""
+FELT_HEAD = ("what is felt", "server", "before", "now", "ratio", "target", "", "errors before", "now")
+
+
 def main() -> None:
     arguments = _parser().parse_args()
-    rows = measure(arguments.commit, arguments.only, arguments.rounds, arguments.servers)
+    amount = Amount(arguments.rounds, arguments.seconds, arguments.paced, arguments.held, arguments.agents)
+    workloads = [one for one in arguments.only if one in WORKLOADS]
+    felt_rows = []
+    with BeforeAndNow(arguments.commit, arguments.servers) as both:
+        rows = measure(both, workloads, arguments.rounds)
+        for name in [one for one in arguments.only if one in FELT]:
+            say(name)
+            measurement, figures = FELT[name]
+            felt_rows += felt_table_rows(measurement(both, amount), figures)
     print(f"{machine()}; medians of {arguments.rounds} rounds, {TURNS} seconds of each in turns.")
-    print(f"Before: {arguments.commit}'s runserver. Ratio, CPU and p99 are times those before.\n")
-    print(table(list(HEAD), rows))
+    print(f"Before: {arguments.commit}'s runserver. Ratio, CPU and p99 are times those before.")
+    if rows:
+        print(f"\n{table(list(HEAD), rows)}")
+    if felt_rows:
+        streams = f"{amount.paced_streams} paced and {amount.held_streams} held streams"
+        print(f"\n{amount.agents} agents, {streams}.\n")
+        print(table(list(FELT_HEAD), felt_rows))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,34 +158,44 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("commit", nargs="?", default=FIRST_COMMIT, help=f"default: {FIRST_COMMIT}")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
-    parser.add_argument("--only", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parts = [*WORKLOADS, *FELT]
+    parser.add_argument(
+        "--only", nargs="+", choices=parts, default=parts, metavar="PART", help=", ".join(parts)
+    )
+    for name, meaning in (
+        ("paced", "streams at once in W3 and when others arrive"),
+        ("held", "streams in W5"),
+        ("agents", "agents at once"),
+    ):
+        default = getattr(Amount(), name if name == "agents" else f"{name}_streams")
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning}; default: {default}")
+    parser.add_argument("--seconds", type=float, default=1.0, help="less, to try what is felt; default: 1")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS), help="of now")
     return parser
 
 
-def measure(commit: str, workloads: list[str], rounds: int, servers: list[str]) -> list[list[str]]:
-    """Return rows of the table. Raises processes.DidNotStart, and CalledProcessError without the commit."""
+def measure(both: BeforeAndNow, workloads: list[str], rounds: int) -> list[list[str]]:
+    """Return rows of the table of throughput."""
     rows = []
-    with BeforeAndNow(commit, servers) as both:
-        for workload in [WORKLOADS[one] for one in workloads]:
-            say(f"{workload.name}: {workload.meaning}")
-            with ExitStack() as stack:
-                targets = [stack.enter_context(_warm_target(both, name, workload)) for name in both.names]
-                figures = [_round(targets, workload.at_once) for _ in range(rounds)]
-            for number, server in enumerate(servers, 1):
-                rows.append(_row(workload.name, server, [(each[0], each[number]) for each in figures]))
+    for workload in [WORKLOADS[one] for one in workloads]:
+        say(f"{workload.name}: {workload.meaning}")
+        with ExitStack() as stack:
+            targets = [stack.enter_context(_warm_target(both, name, workload)) for name in both.names]
+            figures = [_round(targets, workload.at_once) for _ in range(rounds)]
+        for number, server in enumerate(both.names[1:], 1):
+            rows.append(_row(workload.name, server, [(each[0], each[number]) for each in figures]))
     return rows
 
 
 @contextmanager
-def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[Target]:
+def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[stage.Target]:
     url = both.canned(workload.name)
     with both.target(name, url, workload.headers, workload.body) as target:
         run_load(target, workload.at_once, WARM_UP_SECONDS)
         yield target
 
 
-def _round(targets: list[Target], at_once: int) -> list[Figures]:
+def _round(targets: list[stage.Target], at_once: int) -> list[Figures]:
     """Return the figures of each target."""
     measured: list[list[Figures]] = [[] for _ in targets]
     for _ in range(TURNS):
@@ -98,15 +203,15 @@ def _round(targets: list[Target], at_once: int) -> list[Figures]:
             figures.append(_measure(target, at_once))
     return [
         Figures(
-            statistics.mean(one.per_second for one in figures),
-            statistics.mean(one.cpu for one in figures),
-            statistics.median(one.p99 for one in figures),
+            mean(one.per_second for one in figures),
+            mean(one.cpu for one in figures),
+            median(one.p99 for one in figures),
         )
         for figures in measured
     ]
 
 
-def _measure(target: Target, at_once: int) -> Figures:
+def _measure(target: stage.Target, at_once: int) -> Figures:
     before = target.server.cpu_seconds()
     load = run_load(target, at_once, seconds=1)
     cpu = target.server.cpu_seconds() - before
@@ -116,16 +221,49 @@ def _measure(target: Target, at_once: int) -> Figures:
 
 def _row(workload: str, server: str, rounds: list[tuple[Figures, Figures]]) -> list[str]:
     ratios = [now.per_second / before.per_second for before, now in rounds]
+    ratio, p99 = median(ratios), median(now.p99 / before.p99 for before, now in rounds)
+    least = TIMES_BEFORE[server][workload]
+    targets = [f"ratio ≥ {least:g}: {verdict(least / ratio, 1.0)}"]
+    if workload == "W4":
+        targets.append(f"p99 ≤ {W4_P99:g}: {verdict(p99, W4_P99)}")
     return [
         workload,
         server,
-        f"{statistics.median(before.per_second for before, _ in rounds):.0f}",
-        f"{statistics.median(now.per_second for _, now in rounds):.0f}",
-        f"{statistics.median(ratios):.2f}",
+        f"{median(before.per_second for before, _ in rounds):.0f}",
+        f"{median(now.per_second for _, now in rounds):.0f}",
+        f"{ratio:.2f}",
         f"{min(ratios):.2f} to {max(ratios):.2f}",
-        f"{statistics.median(now.cpu / before.cpu for before, now in rounds):.2f}",
-        f"{statistics.median(now.p99 / before.p99 for before, now in rounds):.2f}",
+        f"{median(now.cpu / before.cpu for before, now in rounds):.2f}",
+        f"{p99:.2f}",
+        ", ".join(targets),
     ]
+
+
+def felt_table_rows(samples: Samples, figures: list[Felt]) -> list[list[str]]:
+    before, *now = samples
+    return [_felt_row(one, server, samples[before], samples[server]) for one in figures for server in now]
+
+
+def _felt_row(figure: Felt, server: str, before: list[Sample], now: list[Sample]) -> list[str]:
+    then, latest = (median(one[figure.name] for one in each) * figure.scale for each in (before, now))
+    ratio = latest / then if then else math.nan
+    target = figure.target
+    return [
+        figure.meaning,
+        server,
+        f"{then:.2f}",
+        f"{latest:.2f}",
+        f"{ratio:.2f}",
+        str(target or ""),
+        verdict(ratio if target.is_ratio else latest, target.limit) if target else "",
+        *(f"{sum(one['errors'] for one in each):.0f}" for each in (before, now)),
+    ]
+
+
+def verdict(value: float, limit: float) -> str:
+    if value <= limit:
+        return "met"
+    return "nearly" if value <= limit * (1 + NEARLY) else "missed"
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def hold_idle(stage: Stage, plan: PreparedRequest) -> HeldStreams:
 
 
 async def _hold(target: Target, plan: PreparedRequest) -> HeldStreams:
-    await _open_and_leave(target)
+    await open_and_leave(target)
     memory_before = target.server.memory_kb()
     streams = []
     for _ in range(plan.streams):
@@ -99,7 +99,7 @@ async def _hold(target: Target, plan: PreparedRequest) -> HeldStreams:
     return HeldStreams(plan.streams, plan.held_seconds, plan.streams - good, memory_before, memory_held)
 
 
-async def _open_and_leave(target: Target) -> None:
+async def open_and_leave(target: Target) -> None:
     """Open and close streams first, since the memory that the first requests allocate for good belongs to no
     stream."""
     streams = [asyncio.create_task(one_stream(target)) for _ in range(SETTLING_STREAMS)]

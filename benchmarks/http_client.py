@@ -82,19 +82,19 @@ class Answer:
 
 
 class Connection(asyncio.Protocol):
-    """A kept-alive connection for one request at a time."""
+    """A kept-alive connection for one request at a time. `answer` is that to the latest request, so far."""
 
     def __init__(self) -> None:
-        self._answer = Answer()
+        self.answer = Answer()
         self._done: asyncio.Future[None] | None = None
 
     async def exchange(self, request: bytes) -> Answer:
         """Send a request and read its answer. Raises Disconnected."""
         self._done = asyncio.get_running_loop().create_future()
-        self._answer = Answer()
+        self.answer = Answer()
         self._transport.write(request)
         await self._done
-        return self._answer
+        return self.answer
 
     def close(self) -> None:
         self._transport.close()
@@ -103,8 +103,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._answer.receive(time.monotonic(), data)
-        if self._done is not None and not self._done.done() and self._answer.is_complete:
+        self.answer.receive(time.monotonic(), data)
+        if self._done is not None and not self._done.done() and self.answer.is_complete:
             self._done.set_result(None)
 
     def connection_lost(self, error: Exception | None) -> None:

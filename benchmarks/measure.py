@@ -117,7 +117,7 @@ def _measure(target: Target, at_once: int, seconds: int) -> Measurement:
     cpu_seconds = target.server.cpu_seconds() - cpu_before
     # The probe is one of the clients, wrk the others.
     with background_load(target, at_once - 1, seconds + LOAD_MARGIN_SECONDS):
-        times, failures = run(_probe(target, seconds / 2))
+        times, failures = run(probe(target, seconds / 2))
     return Measurement(
         target=target.name,
         requests_per_second=load.requests / load.seconds,
@@ -129,7 +129,7 @@ def _measure(target: Target, at_once: int, seconds: int) -> Measurement:
     )
 
 
-async def _probe(target: Target, seconds: float) -> tuple[list[float], int]:
+async def probe(target: Target, seconds: float) -> tuple[list[float], int]:
     """Send one request after the other; returns the times to the first event, and the number of failures."""
     times: list[float] = []
     failures = 0
@@ -156,14 +156,15 @@ def measure_paced(stage: Stage, plan: PreparedRequest) -> list[PacedRound]:
             rounds.append(
                 PacedRound(
                     plan.paced_streams,
-                    _measure_paced(relay, plan.paced_streams),
-                    _measure_paced(gateway, plan.paced_streams),
+                    measure_streams(relay, plan.paced_streams),
+                    measure_streams(gateway, plan.paced_streams),
                 )
             )
     return rounds
 
 
-def _measure_paced(target: Target, streams: int) -> PacedMeasurement:
+def measure_streams(target: Target, streams: int) -> PacedMeasurement:
+    """Open so many streams at once, of the upstream's pace."""
     cpu_before = target.server.cpu_seconds()
     answers = run(_streams(target, streams))
     cpu_seconds = target.server.cpu_seconds() - cpu_before
