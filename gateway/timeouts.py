@@ -110,18 +110,21 @@ class time_limit(Waiting):  # noqa: N801  # named as asyncio.timeout is
         self._has_expired = False
 
     def __enter__(self) -> None:
-        self._task = asyncio.current_task()
+        if self._seconds == NEVER:
+            return
+        self._timeouts = timeouts()
+        self._task = asyncio.current_task(self._timeouts.loop)
         assert self._task is not None
         self._cancelling = self._task.cancelling()
-        self._timeouts = timeouts()
-        if self._seconds < NEVER:
-            self.deadline = self._timeouts.loop.time() + self._seconds
-            self._timeouts.watch(self)
+        self.deadline = self._timeouts.loop.time() + self._seconds
+        self._timeouts.watch(self)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         task, self._task = self._task, None
+        if task is None:
+            return
         self._timeouts.forget(self)
-        if self._has_expired and task is not None:
+        if self._has_expired:
             is_ours = task.uncancel() <= self._cancelling
             if is_ours and kind is not None and issubclass(kind, asyncio.CancelledError):
                 raise TimeoutError

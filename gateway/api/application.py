@@ -234,7 +234,8 @@ class Api:
 
 async def _respond(request: ApiRequest, body: IncomingBody, hang_up: HangUp) -> ApiResponse:
     """Answer the request. One that its headers rule out is refused before the body is read."""
-    started = time.monotonic()
+    is_noted = logger.isEnabledFor(logging.DEBUG)
+    started = time.monotonic() if is_noted else 0.0
     try:
         view = _judged(request)
         request.raw_body = await body.read()
@@ -244,7 +245,7 @@ async def _respond(request: ApiRequest, body: IncomingBody, hang_up: HangUp) -> 
         raise
     except Exception as error:
         response = _error_response(_as_gateway_error(error), request.request_id, request.dialect)
-    if logger.isEnabledFor(logging.DEBUG):
+    if is_noted:
         took = time.monotonic() - started
         path = request.path_info[:LONGEST_PATH_SHOWN]
         logger.debug("%s %s → %d after %.3f s", request.method, path, response.status_code, took)

@@ -88,11 +88,11 @@ def client_keys(request: HttpRequest) -> list[str]:
     headers, keys = request.headers, []
     if "authorization" in headers:
         scheme, _, token = headers["authorization"].partition(" ")
-        if scheme.lower() == "bearer":
-            keys.append(token.strip())
-    if "x-api-key" in headers:
-        keys.append(headers["x-api-key"].strip())
-    return [key for key in keys if key]
+        if scheme.lower() == "bearer" and (key := token.strip()):
+            keys.append(key)
+    if "x-api-key" in headers and (key := headers["x-api-key"].strip()):
+        keys.append(key)
+    return keys
 
 
 def is_local(request: HttpRequest) -> bool:

@@ -32,9 +32,6 @@ from gateway.timeouts import Waiting, timeouts
 from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.dialects.base import Dialect
     from gateway.preparation.request import RequestSummary
     from gateway.preparation.translator import ReadRequest
@@ -84,20 +81,20 @@ class _Exchange:
     """One request and its response. It keeps no request body, since a stream may last for long."""
 
     def __init__(self, dialect: Dialect, gateway: Gateway, record: RequestRecord) -> None:
-        self._dialect = dialect
+        self.dialect = dialect
         self._gateway = gateway
-        self._record = record
+        self.record = record
 
     async def whole(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> ApiResponse:
         answer = await self._open(read, context, client)
         try:
             message = await answer.message()
-            body = self._dialect.message_body(message)
+            body = self.dialect.message_body(message)
             as_sent = answer.whole_bytes if body is message else b""
             response = JsonResponse(body, headers=_upstream_headers(answer), encoded=as_sent)
         finally:
             answer.close()
-        self._record.response_bytes = len(response.content)
+        self.record.response_bytes = len(response.content)
         return response
 
     async def stream(
@@ -105,7 +102,7 @@ class _Exchange:
     ) -> ApiResponse:
         """Open a stream. A failure within KEEP_ALIVE_SECONDS has its own status. After that the stream is
         open, with pings until the answer begins, and a failure is its last event."""
-        pings = Pings(request, self._dialect.ping)
+        pings = Pings(request, self.dialect.ping)
         try:
             answer = await self._open(read, context, client)
         except (asyncio.CancelledError, Exception) as error:
@@ -136,11 +133,11 @@ class _Exchange:
             answer = await gateway.relay.open(message_request, context, as_sent)
         else:
             answer = await open_structured(gateway.relay, message_request, context, as_sent)
-        gateway.recorder.begin(self._record, answer)
+        gateway.recorder.begin(self.record, answer)
         if answer.checks_calls:
             return answer
         check = gateway.judge.check_for(
-            read.request.safeguards, read.summary.typed_messages, self._record, context
+            read.request.safeguards, read.summary.typed_messages, self.record, context
         )
         return answer if check is None else CheckedAnswer(answer, check)
 
@@ -157,28 +154,14 @@ class _Exchange:
             sent = Overloaded(STOPPING)
         else:
             sent = GatewayError(OUR_FAULT)
-        self._record.fail(sent)
+        self.record.fail(sent)
         return sent
-
-    def encoder(self) -> Callable[[list[StreamEvent]], bytes]:
-        """Return the encoder of the stream's events, which notes how many bytes were sent."""
-        record, ping, encoded = self._record, self._dialect.ping, self._dialect.event_encoder()
-
-        def piece_of(events: list[StreamEvent]) -> bytes:
-            piece = encoded(events) if events else ping
-            record.response_bytes += len(piece)
-            return piece
-
-        return piece_of
-
-    def succeed(self) -> None:
-        self._record.succeed()
 
     def last_event(self, error: BaseException) -> bytes:
         """Record the error that ends the stream, and return the event that tells the client."""
         if not isinstance(error, asyncio.CancelledError | GatewayError):
             logger.error("the gateway failed while it streamed", exc_info=error)
-        return self._dialect.error_event(self.note_failure(error), self._record.request_id)
+        return self.dialect.error_event(self.note_failure(error), self.record.request_id)
 
     async def _clean_up(self, pieces: _Pieces, answer: AnyAnswer | None) -> None:
         try:
@@ -186,9 +169,9 @@ class _Exchange:
         finally:
             if answer is not None:
                 answer.close()
-            if self._record.status is None and self._gateway.is_stopping:
-                self._record.fail(Overloaded(STOPPING))
-            self._gateway.recorder.close(self._record)
+            if self.record.status is None and self._gateway.is_stopping:
+                self.record.fail(Overloaded(STOPPING))
+            self._gateway.recorder.close(self.record)
 
 
 class _Pieces:
@@ -198,7 +181,7 @@ class _Pieces:
     def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
         self._exchange = exchange
         self._batches = None if answer is None else answer.batches()
-        self._piece_of = exchange.encoder()
+        self._encoded = exchange.dialect.event_encoder()
         self._last = last
 
     def __aiter__(self) -> _Pieces:
@@ -207,16 +190,20 @@ class _Pieces:
     async def __anext__(self) -> bytes:
         if self._batches is None:
             return self._take_last()
+        exchange = self._exchange
         try:
-            return self._piece_of(await self._batches.__anext__())
+            events = await self._batches.__anext__()
+            piece = self._encoded(events) if events else exchange.dialect.ping
+            exchange.record.response_bytes += len(piece)
+            return piece
         except StopAsyncIteration:
-            self._exchange.succeed()
+            exchange.record.succeed()
             raise
         except (asyncio.CancelledError, Exception) as error:
-            if self._exchange.is_hang_up(error):
+            if exchange.is_hang_up(error):
                 raise
             await self.aclose()
-            self._last = self._exchange.last_event(error)
+            self._last = exchange.last_event(error)
             return self._take_last()
 
     def _take_last(self) -> bytes:

@@ -36,9 +36,8 @@ class HangUp:
             self._waiting = asyncio.create_task(self._wait())
 
     def stop(self) -> None:
-        """Ignore hang-ups from now on, because servers report the end of the response as a disconnect,
-        too."""
-        if self._on_gone is not None:
+        """Ignore it from now on: servers report the end of the response as a disconnect, too."""
+        if self._on_gone:
             self._on_gone.clear()
         elif self._waiting is not None:
             self._waiting.cancel()

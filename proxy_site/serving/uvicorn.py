@@ -403,11 +403,13 @@ class GatewayProtocol(HttpToolsProtocol):
         message.add_headers(len(names), len(self.url) + sum(map(len, names)) + sum(map(len, values)))
 
     def _lower_names(self) -> list[bytes]:
-        """Write the names of the headers in lower case, all at once, which works since they have no line
-        breaks."""
-        names = b"\n".join([name for name, _ in self.headers]).lower().split(b"\n")
-        self.headers = [(name, value) for name, (_, value) in zip(names, self.headers, strict=False)]
-        return names
+        """Write the names of the headers in lower case, all at once: they have no line ends."""
+        if not self.headers:
+            return []
+        names, values = zip(*self.headers, strict=True)
+        lower = b"\n".join(names).lower().split(b"\n")
+        self.headers = list(zip(lower, values, strict=True))
+        return lower
 
     def _scope(self, version: str) -> Message:
         parsed = httptools.parse_url(self.url)
@@ -510,7 +512,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._error_response and not self.pipeline:
             self._end_with(self._error_response)
         elif not (self._is_lingering or self.transport.is_closing()):
-            self.flow.resume_reading()
+            if self.flow.read_paused:
+                self.flow.resume_reading()
             if self.pipeline:
                 cycle: Any
                 cycle, app = self.pipeline.pop()

@@ -128,8 +128,8 @@ def _parse(body: dict[str, Any], version: str, betas: frozenset[str]) -> Message
 
 
 def _parse_texts(body: Any, parser: MessagesParser) -> MessagesRequest | None:
-    """Parse a body of plain messages and no other fields than TEXT_FIELDS, of which only the types need a
-    check. Returns None for any other body; also raises Mismatch, KeyError or TypeError."""
+    """Parse a body of plain messages and no other fields than TEXT_FIELDS, of which the types are checked.
+    None for any other body; also raises Mismatch, KeyError or TypeError."""
     for name in body:
         if name not in TEXT_FIELDS or type(body[name]) is not TEXT_FIELDS[name]:
             return None
