@@ -28,8 +28,8 @@ CONTAINER_ID = re.compile(r"[0-9a-f]{12}")
 
 
 def manage(arguments: str = "") -> str:
-    """The whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; with `--demo`
-    in a demo and in commands that were given it."""
+    """Return the whole command line for `arguments`, such as `.uv/bin/uv run manage.py addaccount`; with
+    `--demo` in a demo and in commands that were given it."""
     return _words(_program(), arguments)
 
 
@@ -73,10 +73,10 @@ def program(
     prefix: Sequence[str] = (),
     project: Path = PROJECT,
 ) -> str:
-    """The words before a command's name. `started_with` is the interpreter and its arguments. The interpreter
-    itself is used for a process that is not `manage.py`, such as another ASGI server, and outside of the
-    project's folder, where uv would not find the project. The name alone is enough where PATH finds the
-    script, as in the image."""
+    """Return the words before a command's name. `started_with` is the interpreter and its arguments. The
+    interpreter itself is used for a process that is not `manage.py`, such as another ASGI server, and outside
+    of the project's folder, where uv would not find the project. The name alone is enough where PATH finds
+    the script, as in the image."""
     interpreter, *arguments = started_with
     script = _up_to_script(arguments) or [SCRIPT]
     if script == [shutil.which(SCRIPT, path=environment.get("PATH", ""))]:
@@ -96,7 +96,7 @@ def container_prefix(engine: str, host_name: str) -> list[str]:
 
 
 def _up_to_script(arguments: Sequence[str]) -> list[str]:
-    """The interpreter's arguments up to `manage.py` or `-m manage`; empty when there is neither."""
+    """Return the interpreter's arguments up to `manage.py` or `-m manage`; empty when there is neither."""
     for end, argument in enumerate(arguments, 1):
         is_module = argument == "manage" and arguments[max(0, end - 2)] == "-m"
         if is_module or Path(argument).name == SCRIPT:

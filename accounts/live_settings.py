@@ -133,7 +133,7 @@ def reset(name: str) -> None:
 
 
 def all_settings() -> list[Current]:
-    """The settings as stored in the database, so that each process shows the same."""
+    """Return the settings that are stored in the database, so that each process shows the same."""
     rows = {row.name: row for row in LiveSetting.objects.all()}
     return [_current(spec, rows.get(name)) for name, spec in settings.LIVE_SETTINGS.items()]
 

@@ -374,8 +374,8 @@ class Cooldown(models.Model):
 
     @classmethod
     def lasting(cls) -> models.QuerySet[Cooldown]:
-        """Cooldowns that have not ended. One that begins in the future was stored before the clock was set
-        back: its end is unknown, so it is left out."""
+        """Return the cooldowns that have not ended. One that begins in the future was stored before the clock
+        was set back: its end is unknown, so it is left out."""
         now = timezone.now()
         return cls.objects.filter(since__lte=now, until__gt=now)
 
@@ -438,7 +438,7 @@ class Revision(models.Model):
 
     @classmethod
     def servers_up_to_date(cls, number: int) -> list[int]:
-        """The numbers of the servers that have read at least `number` changes."""
+        """Return the numbers of the servers that have read at least `number` changes."""
         return [-pk for pk in cls.objects.filter(pk__lt=0, number__gte=number).values_list("pk", flat=True)]
 
     @classmethod

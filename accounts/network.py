@@ -53,8 +53,8 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """True for addresses that are not on the Internet. In a container, requests from the host to a published
-    port come from such an address."""
+    """Return True for addresses that are not on the Internet. In a container, requests from the host to a
+    published port come from such an address."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

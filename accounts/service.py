@@ -96,7 +96,7 @@ class AccountsService:
         """The models of header mode cli by account id, then by sent id. Accounts for which Google lists none
         are missing."""
         self._merged: MergedOffers | None = None
-        """None after a change of the offers."""
+        """The models of all usable accounts; None after a change of the offers."""
         self._merged_of: list[PooledAccount] = []
         self._next_inspection: dict[int, float] = {}
         self._next_tier: dict[int, float] = {}
@@ -187,7 +187,8 @@ class AccountsService:
         return time.monotonic() - self._accounts_changed_at < JUST_CHANGED_SECONDS
 
     def merged_offers(self) -> MergedOffers:
-        """The models of all usable accounts. The same object until accounts or offers change."""
+        """Return the models of all usable accounts. The object stays the same until accounts or offers
+        change."""
         if self._merged is None or self._merged_of is not self.pool.accounts:
             accounts = self._merged_of = self.pool.accounts
             inspected = {one.id for one in accounts if one.kind == CLOUD_CODE and one.id in self._offers}
@@ -203,7 +204,7 @@ class AccountsService:
         return self._merged
 
     def offered_models(self) -> dict[str, ModelOffer]:
-        """The models of all usable accounts, by listed id."""
+        """Return the models of all usable accounts, by listed id."""
         return self.merged_offers().all
 
     def lists_model(self, account_id: int, listed_id: str, model_key: str) -> bool | None:
@@ -270,7 +271,8 @@ class AccountsService:
         raise NoProject(f"{account.name} has no Cloud project yet.")
 
     def _known_project(self, account: PooledAccount) -> str:
-        """The project at the last reload; of an account disabled since, the project at its lease."""
+        """Return the project at the last reload. For an account that was disabled since, return the project
+        at its lease."""
         return self.pool.by_id.get(account.id, account).project_id
 
     async def take_out_of_use(

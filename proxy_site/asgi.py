@@ -96,7 +96,7 @@ class BoundedPages:
 
 
 def _as_read(scope: Scope, message: dict[str, Any]) -> list[tuple[bytes, bytes]]:
-    """The request's headers, adjusted to the decoded body."""
+    """Return the request's headers, adjusted to the decoded body."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     if not any(name == b"content-encoding" for name, _ in headers):
         return headers

@@ -22,7 +22,7 @@ class OperatorSite(UnfoldAdminSite):
 
 
 def environment(request: HttpRequest) -> list[str] | None:
-    """The badge beside the title: Unfold's setting ENVIRONMENT."""
+    """Return the badge beside the title, for Unfold's setting ENVIRONMENT; None for no badge."""
     return ["DEMO", "warning"] if settings.DEMO else None
 
 

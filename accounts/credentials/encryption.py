@@ -65,7 +65,7 @@ def reseal(sealed: str) -> str:
 
 
 def keys() -> list[str]:
-    """The keys, newest first."""
+    """Return the keys, newest first."""
     if settings.CREDENTIALS_KEYS:
         return list(settings.CREDENTIALS_KEYS)
     path = Path(settings.CREDENTIALS_KEYS_FILE)

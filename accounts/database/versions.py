@@ -73,7 +73,8 @@ def lets_in(oldest_code: str) -> bool:
 
 
 def read(database: BaseDatabaseWrapper) -> DatabaseVersion | None:
-    """The stored row; None in an empty database and in one that was last migrated before the row existed."""
+    """Return the stored row; None in an empty database and in one that was last migrated before the row
+    existed."""
     if DatabaseVersion._meta.db_table not in database.introspection.table_names():
         return None
     return DatabaseVersion.objects.using(database.alias).filter(pk=1).first()
@@ -92,7 +93,7 @@ def record(database: BaseDatabaseWrapper, *, went_back: bool = False) -> None:
 
 
 def oldest_code(database: BaseDatabaseWrapper) -> str:
-    """The newest `oldest_code` of the applied migrations."""
+    """Return the newest `oldest_code` of the applied migrations."""
     loader = MigrationLoader(database)
     named = our_migrations(loader)
     asked = [versions.oldest_code for key, versions in named.items() if key in loader.applied_migrations]
@@ -100,7 +101,8 @@ def oldest_code(database: BaseDatabaseWrapper) -> str:
 
 
 def our_migrations(loader: MigrationLoader) -> dict[tuple[str, str], Versions]:
-    """The versions of this project's migrations, by app and name, without those of installed packages."""
+    """Return the versions of this project's migrations, by app and name, without those of installed
+    packages."""
     return {
         key: Versions(migration.since, migration.oldest_code)
         for key, migration in loader.disk_migrations.items()

@@ -103,7 +103,8 @@ def _ignore_result(task: asyncio.Future[Any]) -> None:
 
 
 def _check_for_database() -> Callable[[], Awaitable[str]] | None:
-    """The check for the database in use, which returns a problem or ""; None for a database in memory."""
+    """Return the check for the database in use, which returns a problem or ""; None for a database in
+    memory."""
     name = str(connection.settings_dict["NAME"])
     if connection.vendor == "sqlite":
         path = Path(name)

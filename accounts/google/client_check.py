@@ -45,7 +45,7 @@ async def _check(address: str, redirect_uri: str) -> str:
 
 
 async def check_client_with(client: AccountsClient, address: str, redirect_uri: str) -> str:
-    """The same as `check_client`, inside an event loop."""
+    """Do the same as `check_client`, inside an event loop."""
     if not settings.OAUTH_CLIENT_SECRET:
         raise ClientSecretWrong(SECRET_MISSING)
     await _check_secret(client, redirect_uri)
@@ -84,7 +84,8 @@ async def _check_page(client: AccountsClient, address: str) -> str:
 
 
 def _named(html: bytes) -> str:
-    """The error name in a page's text such as "Error 401: invalid_client"; empty for an unknown one."""
+    """Return the error name in a page's text such as "Error 401: invalid_client"; empty for an unknown
+    one."""
     found = re.search(rb"Error(?: \d{3})?: ([a-z_]+)", html)
     name = found[1].decode() if found else ""
     return name if name in REMEDIES else ""

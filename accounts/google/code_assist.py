@@ -128,7 +128,7 @@ async def retrieve_cli_quota(
 async def retrieve_quota_windows(
     client: AccountsClient, access_token: str, project_id: str
 ) -> list[WindowOffer]:
-    """What is left of five hours and of a week for each family of models, in header mode antigravity.
+    """Return what is left of five hours and of a week for each family of models, in header mode antigravity.
 
     {"groups": [{"displayName", "buckets": [{"bucketId", "window", "remainingFraction", "resetTime"}]}]}, with
     the bucketIds gemini-5h, gemini-weekly, 3p-5h and 3p-weekly (router-for-me/CLIProxyAPI#3876,
@@ -216,7 +216,7 @@ def _json_object(method: str, raw: bytes) -> dict[str, Any]:
 
 
 def _project_id(project: Any) -> str:
-    """The project id, "" for none. Raises CodeAssistFailed for one that cannot be stored and sent."""
+    """Return the project id, "" for none. Raises CodeAssistFailed for one that cannot be stored and sent."""
     if isinstance(project, dict):
         project = project.get("id")
     if not isinstance(project, str) or not project:
@@ -230,8 +230,8 @@ def _project_id(project: Any) -> str:
 
 
 def tier_of(answer: dict[str, Any]) -> str:
-    """The account's tier: ultra, pro, free or unknown. The paid tier decides, else the current one, else the
-    default offer."""
+    """Return the account's tier: ultra, pro, free or unknown. The paid tier decides, else the current one,
+    else the default offer."""
     for tier in (answer.get("paidTier"), answer.get("currentTier"), _default_tier(answer)):
         if (name := _tier_name(tier)) != "unknown":
             return name
@@ -257,8 +257,8 @@ def _default_tier_id(answer: dict[str, Any]) -> str:
 
 
 def _verification_link(answer: dict[str, Any]) -> str:
-    """The verification page for the account's current or default tier, "" for none. Other ineligible tiers
-    are ignored."""
+    """Return the verification page for the account's current or default tier, "" for none. Other ineligible
+    tiers are ignored."""
     current = answer.get("currentTier")
     tier_id = current.get("id") if isinstance(current, dict) else _default_tier_id(answer)
     for tier in map(as_object, as_list(answer.get("ineligibleTiers"))):
@@ -291,8 +291,8 @@ def _model_offer(model_id: str, model: dict[str, Any], *, searches_web: bool = F
 
 
 def _remaining(quota: dict[str, Any]) -> float | None:
-    """The remaining fraction. proto3 JSON omits zeros, so a reset time without a fraction means that nothing
-    is left."""
+    """Return the remaining fraction. proto3 JSON omits zeros, so a reset time without a fraction means that
+    nothing is left."""
     if (fraction := quota.get("remainingFraction")) is not None:
         return number(fraction, 0.0, 1.0)
     return 0.0 if "resetTime" in quota else None

@@ -47,15 +47,15 @@ def base_urls(mode: HeaderMode) -> list[str]:
 
 
 def headers(mode: HeaderMode) -> dict[str, str]:
-    """The headers of a request, without Authorization."""
+    """Return the headers of a request, without Authorization."""
     user_agent = settings.CLOUDCODE_USER_AGENT or _user_agent(mode, settings.CLOUDCODE_CLIENT_VERSION)
     return {"Content-Type": "application/json", "User-Agent": user_agent, **MODE_HEADERS[mode]}
 
 
 @lru_cache(maxsize=8)
 def _user_agent(mode: HeaderMode, version: str) -> str:
-    """The User-Agent. Cached: every model call needs it, and reading the platform takes longer than the other
-    headers."""
+    """Return the User-Agent. It is cached, since every model call needs it, and reading the platform takes
+    longer than the other headers."""
     if mode == "cli":
         return CLI_USER_AGENT
     return f"antigravity/{version} {_system()}/{_architecture()}"

@@ -61,8 +61,8 @@ def _upstream_error(
 
 
 def is_closed_api(error: UpstreamError) -> bool:
-    """True when the project lacks the API that serves the models. Google's message says to enable it, which
-    its console allows no ordinary project (duolahypercho/codex-router#566)."""
+    """Return True when the project lacks the API that serves the models. Google's message says to enable it,
+    which its console allows no ordinary project (duolahypercho/codex-router#566)."""
     return any(
         detail.get("reason") == "SERVICE_DISABLED" and metadata_of(detail).get("service") == CLOSED_API
         for detail in details_of(error_object(error.body), "ErrorInfo")

@@ -66,7 +66,7 @@ def explain(error: str, said: str = "") -> str:
 
 
 def read_error_page(address: str) -> ErrorPage | None:
-    """The error in the address of Google's error page; None for any other address.
+    """Return the error in the address of Google's error page; None for any other address.
 
     `authError` is a protocol buffer in base64 with the name in field 1 and the sentence in field 2, or the
     bare name, as in published addresses.

@@ -70,8 +70,8 @@ def require_client_id() -> None:
 
 
 def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, login_hint: str = "") -> str:
-    """The address at which a person signs in. Raises ClientSecretWrong when OAUTH_CLIENT_ID is not set or
-    OAUTH_AUTH_URL is not https."""
+    """Return the address at which a person signs in. Raises ClientSecretWrong when OAUTH_CLIENT_ID is not set
+    or OAUTH_AUTH_URL is not https."""
     require_client_id()
     _refuse_plain_http("OAUTH_AUTH_URL")
     address = urlsplit(settings.OAUTH_AUTH_URL)
@@ -91,7 +91,7 @@ def authorization_url(*, state: str, code_verifier: str, redirect_uri: str, logi
 
 
 def code_form(*, code: str, code_verifier: str, redirect_uri: str) -> dict[str, str]:
-    """The form fields of a code for the token endpoint."""
+    """Return the form fields of a code for the token endpoint."""
     body = WebApplicationClient(settings.OAUTH_CLIENT_ID).prepare_request_body(
         code=code,
         code_verifier=code_verifier,
@@ -128,8 +128,8 @@ async def _exchange(form: dict[str, str]) -> SignedIn:
 
 
 def _missing_scopes(granted: tuple[str, ...]) -> tuple[str, ...]:
-    """The optional scopes that were not granted. Raises SignInFailed for a missing needed one. An answer
-    without scopes grants all that were requested (RFC 6749, 5.1)."""
+    """Return the optional scopes that were not granted. Raises SignInFailed when a needed scope is missing.
+    An answer without scopes grants all that were requested (RFC 6749, 5.1)."""
     if not granted:
         return ()
     asked = [SAME_SCOPES.get(scope, scope) for scope in settings.OAUTH_SCOPES]

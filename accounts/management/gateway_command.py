@@ -22,8 +22,8 @@ NOTHING: Mapping[str, Any] = MappingProxyType({"rows": ()})
 
 
 def as_json(result: Mapping[str, Any] = NOTHING, *, error: str = "", in_one_line: bool = False) -> str:
-    """The output of --json, the same for all commands: {"ok": true, "rows": [...]}, or with an error {"ok":
-    false, "error": "...", "rows": [...]} with the rows until then. `result` may have more keys."""
+    """Return the output of --json, the same for all commands: {"ok": true, "rows": [...]}, or with an error
+    {"ok": false, "error": "...", "rows": [...]} with the rows until then. `result` may have more keys."""
     outcome = {"ok": False, "error": error} if error else {"ok": True}
     option = 0 if in_one_line else orjson.OPT_INDENT_2
     return orjson.dumps({**outcome, **result}, option=option).decode()

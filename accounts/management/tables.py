@@ -20,9 +20,9 @@ SHORTEST_TEXT = 12
 def table(
     columns: Row, rows: Sequence[Row], *, names: int = 1, optional: Row = (), whole: Collection[str] = ()
 ) -> str:
-    """The table as text. The first `names` columns are names, which are shortened when the terminal is too
-    narrow, except the `whole` ones; the others are numbers. `optional` columns are left out one by one until
-    the table fits."""
+    """Return the table as text. The first `names` columns are names, which are shortened when the terminal is
+    too narrow, except the `whole` ones; the others are numbers. `optional` columns are left out one by one
+    until the table fits."""
     layout = Layout(columns, rows, names=names, optional=optional, whole=whole)
     lines = [layout.head, *layout.lines(rows)]
     if layout.left_out:
@@ -73,7 +73,7 @@ class Layout:
         return f"(left out for want of room: {', '.join(names)})" if names else ""
 
     def lines(self, rows: Sequence[Row]) -> Iterator[str]:
-        """The rows as lines. Different names stay different when shortened."""
+        """Yield the rows as lines. Different names stay different when shortened."""
         short = {
             index: shortened([row[index] for row in (*self._rows, *rows)], self._widths[index])
             for index in self._widths
@@ -97,7 +97,7 @@ class Layout:
         return text.ljust(width) if index < self._names or index == self._text else text.rjust(width)
 
     def _truncate(self, width: int | None, shortest: int = SHORTEST_NAME) -> dict[int, int]:
-        """The width of each column shown; the longest name is shortened first."""
+        """Return the width of each column shown; the longest name is shortened first."""
         widths = {
             index: SHORTEST_TEXT
             if index == self._text
@@ -141,7 +141,7 @@ def _numbered(name: str, number: int, width: int) -> str:
 
 
 def number(value: float) -> str:
-    """A number as text: 1,234, and from a million on 12.3M, 1.2G."""
+    """Return a number as text: 1,234, and from a million on 12.3M, 1.2G."""
     for unit, size in (("G", 1e9), ("M", 1e6)):
         if abs(value) >= size:
             return f"{value / size:.1f}{unit}"
@@ -149,7 +149,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A duration as text: 0.82 s, 45 s, 12 min, 3 h 20 min; "-" for None."""
+    """Return a duration as text: 0.82 s, 45 s, 12 min, 3 h 20 min; "-" for None."""
     if seconds is None:
         return "-"
     if seconds < 10:

@@ -22,7 +22,8 @@ def to_refresh_tokens(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> No
 
 
 def _rewrite(apps: Apps, schema_editor: BaseDatabaseSchemaEditor, *, into_fields: bool) -> None:
-    """What no key opens stays as it is: the key may come back, and `unseal_fields` reads both forms."""
+    """Rewrite each credential that a key opens. The others stay as they are: their key may come back, and
+    `unseal_fields` reads both forms."""
     accounts = apps.get_model("accounts", "Account").objects.using(schema_editor.connection.alias)
     for pk, sealed in list(accounts.values_list("pk", "sealed_credential")):
         try:

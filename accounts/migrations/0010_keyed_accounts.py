@@ -18,7 +18,8 @@ MADE_UP = "@key.invalid"
 
 
 def make_up_addresses(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Also keep older code, which takes every credential for one of Google, from using such accounts."""
+    """Give keyed accounts a made-up address and no accepted terms. Older code takes every credential for one
+    of Google; without accepted terms it does not use them."""
     accounts = apps.get_model("accounts", "Account").objects.using(schema_editor.connection.alias)
     number = Cast(F("pk"), models.CharField())
     made_up = Concat(Value("account-"), number, Value(MADE_UP), output_field=models.CharField())

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 def read_cooldowns() -> dict[tuple[int, str], ActiveCooldown]:
-    """The cooldowns that have not ended, by account id and model key. A long one may be probed at once."""
+    """Return the cooldowns that have not ended, by account id and model key. A long one may be probed at
+    once."""
     now = timezone.now()
     return {
         (row.account_id, row.model_key): ActiveCooldown(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     """An account and one of its quotas: the account's id and a model key, `model:kind` or ALL_MODELS."""
 
 ALL_MODELS = "all models"
-"""In place of a model key, for a cooldown that is for all models of the account."""
+"""Stands in place of a model key, for a cooldown of all models of the account."""
 LONGEST_DOUBLED_SECONDS = 60.0
 SHORT_HINTS_IN_A_ROW = 3
 """How many short waits in a row are used exactly as the upstream named them."""

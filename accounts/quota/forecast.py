@@ -50,7 +50,7 @@ class Forecast:
 
 
 def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now: float) -> Forecast | None:
-    """The forecast from `measurements`, oldest first; None when there is none."""
+    """Return the forecast from `measurements`, oldest first; None when there is none."""
     if not measurements:
         return None
     if reset_at is not None and reset_at <= now:

@@ -41,7 +41,7 @@ TRY_AGAIN = "Copy the whole address once more; or open Google's page again and s
 
 
 def callback_ports() -> range:
-    """The ports for the callback server, in the order to try them."""
+    """Return the ports for the callback server, in the order to try them."""
     return range(settings.OAUTH_CALLBACK_PORT, settings.OAUTH_CALLBACK_PORT + 6)
 
 
@@ -184,7 +184,8 @@ def _claim(attempt: SignIn) -> None:
 
 
 def _remarks(asked: str, signed_in: SignedIn) -> str:
-    """Remarks for the operator about a successful sign-in: another account than asked for, missing scopes."""
+    """Return remarks for the operator about a successful sign-in: another account than asked for, missing
+    scopes."""
     remarks = []
     if asked and asked != signed_in.email:
         remarks.append(f"You asked for {asked}, but signed in as {signed_in.email}.")

@@ -69,8 +69,8 @@ _lock = threading.Lock()
 
 
 def shared_listener() -> CallbackListener:
-    """The listener of this process, started if needed; a thread closes it when no attempt is pending. Raises
-    NoPortFree."""
+    """Return the listener of this process, started if needed; a thread closes it when no attempt is pending.
+    Raises NoPortFree."""
     global _shared
     with _lock:
         if _shared is None:
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             connection.close()
 
     def _callback_query(self) -> str | None:
-        """The query of Google's answer; None for any other request."""
+        """Return the query of Google's answer; None for any other request."""
         try:
             address = urlsplit(self.path)
             is_callback = address.path == CALLBACK_PATH and self._has_loopback_host()

@@ -35,7 +35,7 @@ class AnswerUnusable(Exception):
 
 
 def parse_pasted(pasted: str) -> dict[str, str]:
-    """The parameters of the address, `code` or `error` among them; `code` alone for a bare code.
+    """Return the parameters of the address, `code` or `error` among them; `code` alone for a bare code.
 
     Raises AnswerUnusable.
     """
@@ -77,7 +77,8 @@ def _from_address(address: str) -> dict[str, str]:
 
 
 def _query_of(address: str) -> dict[str, str]:
-    """The query of an address, or of its end alone: the first value of each name. Empty for other text."""
+    """Return the query of an address, or of its end alone, with the first value of each name; an empty one
+    for other text."""
     try:
         query = urlsplit(address).query or address.lstrip("?")
         return {name: values[0] for name, values in parse_qs(query).items()}

@@ -11,5 +11,5 @@ register = template.Library()
 
 @register.simple_tag
 def manage(arguments: str) -> str:
-    """The whole command line for `arguments`, in the form in which the server was started."""
+    """Return the whole command line for `arguments`, in the form in which the server was started."""
     return command_line.manage(arguments)

@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 LONGEST_REASON = 200
 LATEST_SECONDS = 2.5e11
-"""Seconds since 1970, in the year 9892; a greater number is in milliseconds."""
+"""The latest time in seconds since 1970, in the year 9892. A greater number is in milliseconds."""
 OFF_WHEN = {
     "enabled": False,
     "enable": False,
@@ -75,7 +75,7 @@ FALSE_WORDS = {"", "0", "0.0", "false", "f", "no", "n", "off", "null", "none", "
 
 
 def off_reason(entry: Entry) -> str:
-    """A sentence about the mark in the file; empty for an account that is enabled."""
+    """Return a sentence about the mark in the file; empty for an account that is enabled."""
     parts = [entry, *(part for name in ("quota", "health") if isinstance(part := entry.get(name), dict))]
     for part in parts:
         if mark := _flag(part) or _status(part) or _limit(part):
@@ -110,8 +110,8 @@ def _limit(entry: Entry) -> str:
 
 
 def _seconds(value: Any) -> float | None:
-    """Seconds since 1970 from seconds, milliseconds or an ISO 8601 text; None for another value or a time
-    after LATEST_SECONDS."""
+    """Return the seconds since 1970 for a time in seconds, in milliseconds or as an ISO 8601 text; None for
+    another value or a time after LATEST_SECONDS."""
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip())
@@ -136,7 +136,7 @@ def _reason(entry: Entry) -> str:
 
 
 def is_true(value: object) -> bool:
-    """Whether a flag is true, also one written as a text or a number."""
+    """Return whether a flag is true. It may also be written as a text or a number."""
     if isinstance(value, str):
         return value.strip().lower() not in FALSE_WORDS
     return bool(value)

@@ -30,7 +30,7 @@ OTHER_FILES = {
 """Known files without accounts for the gateway, by a key of their top-level object."""
 LONGEST_YAML = 512 * 1024
 LONGEST_TOML = 1024 * 1024
-"""In characters; tomllib takes about a second for each million."""
+"""The longest file, in characters; tomllib takes about a second for each million."""
 THE_ONLY_ONE = "its account"
 """The place, in messages, of an entry that is the whole file."""
 NO_ACCOUNTS = 'it holds neither a list of accounts nor {"accounts": [...]} nor an account'

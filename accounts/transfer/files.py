@@ -27,7 +27,7 @@ def read_file(path: Path, most_bytes: int) -> bytes:
 
 
 def files_in(folder: Path, most_files: int, *, recursive: bool = False) -> list[Path]:
-    """The files of a folder, sorted, without hidden ones. Raises FileUnusable, also for more than
+    """Return the files of a folder, sorted, without hidden ones. Raises FileUnusable, also for more than
     `most_files`."""
     found: list[Path] = []
     folders = [folder]
@@ -62,6 +62,6 @@ def read_whole(file: BinaryIO, most_bytes: int) -> bytes:
 
 
 def _unreadable(error: OSError | ValueError) -> FileUnusable:
-    """The error as FileUnusable; a ValueError means a NUL in the name."""
+    """Return the error as FileUnusable. A ValueError means that the name has a NUL character."""
     reason = error.strerror if isinstance(error, OSError) else None
     return FileUnusable(f"cannot be read: {reason or 'its name is none'}")

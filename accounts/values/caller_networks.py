@@ -9,7 +9,7 @@ IPV6_PREFIX = 64
 
 
 def network_of(address: str) -> str:
-    """The address itself for IPv4, its /64 network for IPv6; any other text unchanged."""
+    """Return the address itself for IPv4, its /64 network for IPv6, and any other text unchanged."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

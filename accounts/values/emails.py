@@ -11,7 +11,7 @@ MAX_LENGTH = 254
 
 
 def parse_email(text: Any) -> str | None:
-    """The address in lower case, the key of an account; None when it is not an address.
+    """Return the address in lower case, which identifies an account; None when it is not an address.
 
     Quoted control characters and angle brackets, which RFC 5322 allows, are refused: Google has no such
     accounts, and a terminal must not get them.

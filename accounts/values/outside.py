@@ -45,18 +45,18 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def as_object(value: Any) -> dict[str, Any]:
-    """The value itself when it is an object, else an empty one."""
+    """Return the value itself when it is an object, else an empty object."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """The value itself when it is a list, else an empty one."""
+    """Return the value itself when it is a list, else an empty list."""
     return value if isinstance(value, list) else []
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether a JSON value is nested deeper than MOST_LEVELS, measured by whether orjson can serialise it
-    inside WRITABLE_LEVELS - MOST_LEVELS further lists, which is faster than a loop."""
+    """Return whether a JSON value is nested deeper than MOST_LEVELS, measured by whether orjson can serialise
+    it inside WRITABLE_LEVELS - MOST_LEVELS further lists, which is faster than a loop."""
     for _ in range(WRITABLE_LEVELS - MOST_LEVELS):
         value = [value]
     try:
@@ -67,7 +67,8 @@ def is_too_deep(value: Any) -> bool:
 
 
 def number(value: Any, least: float, most: float) -> float | None:
-    """The number as a float when it lies within the finite bounds; booleans are no numbers."""
+    """Return the number as a float when it lies within the finite bounds, else None. Booleans are no
+    numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if least <= value <= most else None
@@ -80,7 +81,8 @@ def whole_number(value: Any, least: int, most: int) -> int | None:
 
 
 def word(value: Any, longest: int) -> str | None:
-    """The text when it is not empty and all visible ASCII characters: a token, an id, an address."""
+    """Return the text when it is not empty and all its characters are visible ASCII, as in a token, an id or
+    an address; else None."""
     if not isinstance(value, str) or len(value) > longest or not VISIBLE.fullmatch(value):
         return None
     return value

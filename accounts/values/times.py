@@ -22,20 +22,20 @@ def second(moment: datetime) -> str:
 
 
 def clock(moment: float, now: float, zone: tzinfo = UTC) -> str:
-    """The time of day, with the date when it is more than 20 hours away."""
+    """Return the time of day, with the date when it is more than 20 hours away."""
     at = datetime.fromtimestamp(moment, zone)
     return at.strftime("%H:%M %Z" if moment - now < 20 * 3600 else "%d %b %H:%M %Z")
 
 
 def clocks(moment: float, now: float, zone: tzinfo) -> str:
-    """The time of day in `zone` and in UTC; once when both are the same."""
+    """Return the time of day in `zone` and in UTC, or a single time when both are the same."""
     in_utc = clock(moment, now)
     is_utc = not datetime.fromtimestamp(moment, zone).utcoffset()
     return in_utc if is_utc else f"{clock(moment, now, zone)}, {in_utc}"
 
 
 def in_words(seconds: float) -> str:
-    """A duration in at most two units: 45 s, 3 min, 2 h 3 min, 4 d 2 h."""
+    """Return a duration in at most two units: 45 s, 3 min, 2 h 3 min, 4 d 2 h."""
     whole = max(1, round(seconds))
     if whole < 90:
         return f"{whole} s"

@@ -320,7 +320,7 @@ class Events:
         return happened
 
     def rate(self) -> float:
-        """Requests begun each second, over the last RATE_SECONDS."""
+        """Return the number of requests that began per second, averaged over the last RATE_SECONDS."""
         since = time.monotonic() - RATE_SECONDS
         while self._began and self._began[0][0] < since:
             self._began.popleft()

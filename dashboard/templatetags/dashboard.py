@@ -159,7 +159,7 @@ def mark_private(line: str) -> str:
 
 @register.filter
 def mark_names(text: str, names: Collection[str]) -> str:
-    """A text in which these names can be hidden."""
+    """Return the text with these names marked, so that the page can hide them."""
     if not names:
         return format_html("{}", text)
     pieces = re.split(f"({'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})", text)

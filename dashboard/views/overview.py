@@ -164,7 +164,7 @@ def _first_events(span: timedelta) -> Mapping[str, Any]:
 
 
 def _slowest(times: usage.Times) -> Slowest | None:
-    """With what it waited for; None while none was slow. Two queries."""
+    """Return the slowest request and what it waited for; None when none was slow. Runs two queries."""
     if max(times.first_event_seconds, default=0.0) < LONG_SECONDS:
         return None
     found = search.page(search.Search(request_id=times.slowest_id), limit=MOST_WITH_ONE_ID)
@@ -175,7 +175,8 @@ def _slowest(times: usage.Times) -> Slowest | None:
 
 
 def _in_flight() -> Mapping[str, Any]:
-    """From the memory of this process, which serves the page."""
+    """Return the numbers of running and waiting requests, from the memory of this process, which serves the
+    page."""
     gateway = running_gateway()
     if gateway is None:
         return {"in_flight": None, "waiting": None}

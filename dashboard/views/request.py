@@ -127,7 +127,7 @@ def _shown(
 
 
 def _back_at(row: RequestLog) -> datetime | None:
-    """When the first limit for its model ends; None when no account has one now."""
+    """Return when the first cooldown for the request's model ends; None when no account has one now."""
     is_for_it = Q(model_key__startswith=f"{row.upstream_model}:") | Q(model_key=ALL_MODELS)
     lasting = Cooldown.lasting().filter(is_for_it)
     found: datetime | None = lasting.aggregate(at=Min("until"))["at"]

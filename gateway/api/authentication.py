@@ -96,7 +96,7 @@ def client_keys(request: HttpRequest) -> list[str]:
 
 
 def is_local(request: HttpRequest) -> bool:
-    """True when both the address of the peer and the Host header are loopback."""
+    """Return True when both the address of the peer and the Host header are loopback."""
     host, _ = split_domain_port(request.get_host())
     return is_loopback(peer_of(request)) and is_loopback(host)
 
@@ -109,7 +109,7 @@ def peer_of(request: HttpRequest) -> str:
 
 
 def is_from_a_web_page(request: HttpRequest) -> bool:
-    """True when a browser sent the request for a page of another site (Sec-Fetch-Site, Origin)."""
+    """Return True when a browser sent the request for a page of another site (Sec-Fetch-Site, Origin)."""
     if request.headers.get("sec-fetch-site") == "cross-site":
         return True
     origin = request.headers.get("origin")

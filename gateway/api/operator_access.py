@@ -64,14 +64,15 @@ def is_session_of_operator(session_key: str) -> bool:
 
 
 def is_locked_out(request: HttpRequest) -> bool:
-    """True after too many wrong passwords. Resets the mark that would make axes answer with its own page."""
+    """Return True after too many wrong passwords. Resets the mark that would make axes answer with its own
+    page."""
     is_so = bool(getattr(request, "axes_locked_out", False))
     request.axes_locked_out = False  # type: ignore[attr-defined]  # what the middleware of axes looks at
     return is_so
 
 
 def may_be_operator(request: HttpRequest) -> bool:
-    """True when the request has credentials at all. Does not read the database."""
+    """Return True when the request has credentials at all. Does not read the database."""
     return _basic(request) is not None or settings.SESSION_COOKIE_NAME in request.COOKIES
 
 

@@ -72,7 +72,7 @@ class RequestRecord:
     duration_seconds: float | None = None
     """The duration of the request; None while it is open."""
     problem: str | None = None
-    """None without an error; else the error's type, or HUNG_UP, as in RequestLog."""
+    """The type of the error, or HUNG_UP, as in RequestLog; None when there is none."""
     status: int | None = None
     error: str = ""
     stop_reason: str = ""

@@ -62,8 +62,8 @@ class Search:
     errors: bool = False
     """True for failed and interrupted requests only. A client that closed the connection is no error."""
     slower: float | None = None
-    """Only requests whose first event came after this many seconds or more, or that ended without one after
-    as long. A request that still waits for its first event is left out."""
+    """Finds only requests whose first event came after this many seconds or more, or that ended without one
+    after as long. A request that still waits for its first event is left out."""
     since: datetime | None = None
     until: datetime | None = None
 

@@ -80,7 +80,7 @@ class SafetyCheck:
     conversation: str
 
     def takes_time(self, calls: Sequence[Call]) -> bool:
-        """True when the judge has to be asked."""
+        """Return True when the judge has to be asked."""
         return bool(calls) and self.context is not None and bool(live("SAFEGUARDS_MODEL"))
 
     async def results(self, calls: Sequence[Call]) -> list[dict[str, Any]]:

@@ -54,8 +54,8 @@ class Activity:
 
     def __init__(self) -> None:
         self.listeners_until = 0.0
-        """Until when listeners are expected, by the monotonic clock, unless they announce themselves again; 0
-        before the first. For code that each request runs: nothing is to be told while it is 0."""
+        """The time by the monotonic clock until which listeners are expected, unless they announce themselves
+        again; 0 before the first. Code that each request runs need not publish anything while it is 0."""
         self._events: list[dict[str, Any]] = []
         self._missed = 0
         self._number = 0

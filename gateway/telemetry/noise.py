@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_SECONDS = 60.0
 MOST_LINES = 10
-"""For all unauthenticated callers together, within LINE_EVERY_SECONDS."""
+"""The most lines for all unauthenticated callers together, within LINE_EVERY_SECONDS."""
 OURS = ("accounts", "gateway", "dashboard", "proxy_site")
 
 

@@ -24,7 +24,7 @@ class FailingEndpoint:
     failures: int
     """The number of failures in a row."""
     avoided_seconds: float
-    """For how many more seconds it is tried last; 0 when it is not."""
+    """The seconds for which it is still tried last; 0 when it is not."""
 
 
 class EndpointHealth:

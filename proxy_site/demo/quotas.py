@@ -39,7 +39,7 @@ class Use:
     left_before: float
     resets_in: float
     idle_for: float = 0.0
-    """For how long nothing has been used."""
+    """The time for which nothing has been used, in seconds."""
 
     def fraction(self, ago: float) -> float:
         """Return the fraction that was left this many seconds ago. A window is used faster the longer it is

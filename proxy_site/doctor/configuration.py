@@ -69,7 +69,7 @@ def _shown(env: Environment, name: str) -> str:
 
 
 def _address(value: str) -> str:
-    """An address without user, password and query; "(set)" when these cannot be told from the rest."""
+    """Return an address without user, password and query; "(set)" when these cannot be told from the rest."""
     try:
         parts = urlsplit(value)
     except ValueError:

@@ -80,13 +80,13 @@ class Quota:
         return max(0.0, 1 - self.used / self.limit) if self.limit else 0.0
 
     def resets_at(self, now: float) -> float:
-        """The time when the quota is full again. A window that is not open yet would end one window from
-        now."""
+        """Return the time when the quota is full again. A window that is not open yet would end one window
+        from now."""
         return self.reset_at if self.reset_at is not None else now + self.window_seconds
 
     def week(self, now: float) -> tuple[float, float]:
-        """The remaining fraction of the week, and the time when it is full again. A week begins with the
-        first look at a quota that has been used; until then its end moves with the clock."""
+        """Return the remaining fraction of the week, and the time when it is full again. A week begins with
+        the first look at a quota that has been used; until then its end moves with the clock."""
         self.refresh(now)
         used = self.used_before + self.used
         if self.week_reset_at is None:

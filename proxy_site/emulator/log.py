@@ -108,7 +108,7 @@ class Log:
         return [e for e in self if all(getattr(e, name) == value for name, value in filters.items())]
 
     def generations(self, account: str | None = None, *, purpose: Purpose | None = None) -> list[Entry]:
-        """The model calls, streamed or not."""
+        """Return the model calls, streamed or not."""
         calls = [e for e in self.entries(account=account) if e.purpose is not None]
         return calls if purpose is None else [e for e in calls if e.purpose == purpose]
 

@@ -198,7 +198,7 @@ def _skip_padding(file: BinaryIO, size: int, taken: int) -> None:
 
 
 def _manifest(text: bytes) -> tuple[Manifest, dict[str, Any]]:
-    """The manifest, and the sizes and hashes it lists by file name. Raises NotABackup."""
+    """Return the manifest, and the sizes and hashes it lists by file name. Raises NotABackup."""
     values = _object(text)
     if values.get("format") != FORMAT:
         raise NotABackup("is not a backup that this version reads")

@@ -85,6 +85,6 @@ def sync(path: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The error's text as the end of a sentence, without full stop."""
+    """Return the error's text as the end of a sentence, without full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.strip().removesuffix(".")

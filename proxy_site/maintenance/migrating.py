@@ -217,7 +217,7 @@ def _statements(
 
 
 def _kept(database: BaseDatabaseWrapper) -> list[tuple[str, str, int, str]]:
-    """The kept tables: name, "rows" or "columns", number of the downgrade, and original table."""
+    """Return the kept tables: name, "rows" or "columns", number of the downgrade, and original table."""
     matches = map(KEPT.fullmatch, database.introspection.table_names())
     return [(m[0], m["what"], int(m["number"]), m["table"]) for m in matches if m]
 

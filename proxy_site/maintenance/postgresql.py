@@ -22,7 +22,7 @@ class ProgramFailed(Exception):
 
 
 def our_tables(database: BaseDatabaseWrapper) -> list[str]:
-    """The gateway's tables, with those of Django, of packages and of newer code, but no others in the
+    """Return the gateway's tables, with those of Django, of packages and of newer code, but no others in the
     database."""
     prefixes = ("django_", "kept_", *(f"{config.label}_" for config in apps.get_app_configs()))
     return [name for name in database.introspection.table_names() if name.startswith(prefixes)]
@@ -36,7 +36,7 @@ def dump(database: BaseDatabaseWrapper, path: Path) -> None:
 
 
 def rows(path: Path, table: str) -> list[list[str]]:
-    """The rows of one table of a dump, their columns as pg_dump's text. Raises ProgramFailed."""
+    """Return the rows of one table of a dump, their columns as pg_dump's text. Raises ProgramFailed."""
     text = _run(_restoring(path, "--data-only", f"--table={table}", "--file=-")).decode(errors="replace")
     lines = text.partition("FROM stdin;\n")[2].partition("\\.\n")[0]
     return [line.split("\t") for line in lines.splitlines()]

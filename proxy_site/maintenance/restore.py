@@ -159,7 +159,7 @@ def _restore_postgresql(contents: Contents, folder: Path, questions: Questions) 
 
 
 def _place() -> Path:
-    """The path of the database file, with links resolved; its journals are beside it."""
+    """Return the path of the database file, with links resolved; its journals are beside it."""
     return Path(connection.settings_dict["NAME"]).resolve()
 
 
@@ -173,8 +173,8 @@ def _ask(questions: Questions, *, is_here: bool) -> None:
 
 @contextmanager
 def _work_folder() -> Iterator[Path]:
-    """A temporary folder on the disk of the database, so that its file can be renamed into place. Removes
-    folders of earlier restores that were killed."""
+    """Make a temporary folder on the disk of the database, so that its file can be renamed into place. Remove
+    the folders of earlier restores that were killed."""
     is_file = connection.vendor == "sqlite"
     parent = _place().parent if is_file else Path(settings.DATA_DIR)
     for old in parent.glob(f"{WORK}*"):
@@ -231,7 +231,8 @@ def _refuse_newer(oldest_code: str, migrated_by: str) -> None:
 
 
 def _secrets(contents: Contents, sealed: list[str], questions: Questions) -> Secrets:
-    """The backup's secrets, if wanted or needed. Raises NotABackup when no key decrypts the credentials."""
+    """Return the backup's secrets, if wanted or needed. Raises NotABackup when no key decrypts the
+    credentials."""
     here = _count_opened(sealed, _keys_here())
     secrets = Secrets()
     if contents.keys and (questions.wants_keys or (sealed and not here)):
@@ -293,7 +294,7 @@ def _use_keys(secrets: Secrets, restored: Restored) -> None:
 
 
 def _settings_lines(contents: Contents, secrets: Secrets) -> dict[str, str]:
-    """The backup's settings, without those set in the project's `.env`. Raises NotABackup."""
+    """Return the backup's settings, without those set in the project's `.env`. Raises NotABackup."""
     path = Path(settings.DATA_DIR) / ".env"
     try:
         lines = lines_of("\n".join([contents.settings, *secrets.settings]), path)

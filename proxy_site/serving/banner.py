@@ -20,8 +20,8 @@ from proxy_site.serving.reachability import INDENT, is_wildcard, network_lines
 
 
 def banner(host: str, port: int, has_generated_key: bool = False) -> str:
-    """The banner for the bound address, which may be a wildcard. Reads the database, and may store a new
-    set-up link."""
+    """Return the banner for the bound address, which may be a wildcard. Reads the database, and may store a
+    new set-up link."""
     url = url_on_this_machine(host, port)
     token = "<the AUTH_TOKEN of this gateway>" if settings.AUTH_TOKEN else "anything"
     lines = [
@@ -49,7 +49,8 @@ def banner(host: str, port: int, has_generated_key: bool = False) -> str:
 
 
 def _set_up_lines(host: str, port: int) -> list[str]:
-    """Lines with a set-up link, at a terminal only. Other output is a log, which more people can read."""
+    """Return the lines with a set-up link, at a terminal only. Any other output is a log, which more people
+    can read."""
     if passwords.has_operator():
         return []
     url = url_on_this_machine(host, port)

@@ -81,7 +81,7 @@ class GatewayChannel(HTTPChannel):
             self.factory.server.unfinished_heads.add(self)
 
     def is_idle_or_busy(self) -> bool:
-        """True outside of headers."""
+        """True unless the headers of a request are being received."""
         is_between_requests = not self._buffer and not hasattr(self, "_command")
         return is_between_requests or not self.line_mode
 

@@ -50,7 +50,7 @@ class Server(Protocol):
         """Close the listening socket. Open connections stay open while they are in use."""
 
     def has_unsent(self) -> bool:
-        """Whether bytes of a complete response have not been sent yet."""
+        """Return whether bytes of a complete response have not been sent yet."""
 
 
 class RequestsInFlight:
@@ -84,7 +84,7 @@ class RequestsInFlight:
             self._whole.discard(task)
 
     def __len__(self) -> int:
-        """The number of running requests whose bodies are complete."""
+        """Return the number of running requests whose bodies are complete."""
         return len(self._whole)
 
     async def cancel(self) -> None:

@@ -37,7 +37,7 @@ def slow_headers_response(seconds: float) -> bytes:
 
 
 def raw_error_response(status: bytes, error: GatewayError) -> bytes:
-    """A whole HTTP/1.1 response with a new request id, after which the connection must be closed."""
+    """Return a whole HTTP/1.1 response with a new request id, after which the connection must be closed."""
     request_id = accepted_or_new("")
     body = orjson.dumps(ANTHROPIC.error_body(error, request_id))
     head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
@@ -46,5 +46,5 @@ def raw_error_response(status: bytes, error: GatewayError) -> bytes:
 
 
 def is_cut_too_small(pieces: int, piece_bytes: int) -> bool:
-    """Whether a body that has come in so many pieces must be refused."""
+    """Return whether a body that has come in so many pieces must be refused."""
     return pieces > MANY_PIECES and piece_bytes < pieces * SMALL_PIECE_BYTES

@@ -18,8 +18,8 @@ class PortTaken(Exception):
 
 
 def bind(host: str, port: int, command: str) -> socket.socket:
-    """A socket that owns the address but does not listen yet, so that no client connects before the gateway
-    is ready. `command` is the one that serves; the sentence names it. Raises PortTaken."""
+    """Return a socket that owns the address but does not listen yet, so that no client connects before the
+    gateway is ready. `command` is the one that serves; the sentence names it. Raises PortTaken."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
@@ -37,7 +37,8 @@ def bind(host: str, port: int, command: str) -> socket.socket:
 
 
 def _how_to_find_holder(port: int, command: str) -> str:
-    """A sentence with a command that shows which program holds the port, if such a command is installed."""
+    """Return a sentence with a command that shows which program holds the port, if such a command is
+    installed."""
     finders = {"ss": f"ss -ltnp 'sport = :{port}'", "lsof": f"lsof -nP -iTCP:{port} -sTCP:LISTEN"}
     found = next((finder for program, finder in finders.items() if shutil.which(program)), "")
     return f" `{found}` shows which program has it; another port: {command} PORT." if found else ""

@@ -56,7 +56,7 @@ class Command(OperatorCommand):
 
 
 def _passphrase(ask: bool, path: str | None) -> str:
-    """The passphrase; "" for no encryption. Raises CommandError."""
+    """Return the passphrase; "" for no encryption. Raises CommandError."""
     if path is not None:
         return read_passphrase(path)
     if not ask:
@@ -76,7 +76,7 @@ def ask_passphrase(question: str = "Passphrase: ") -> str:
 
 
 def read_passphrase(path: str) -> str:
-    """The first line of a file. Raises CommandError."""
+    """Return the first line of a file. Raises CommandError."""
     try:
         passphrase = read_file(Path(path), MOST_PASSPHRASE_BYTES).decode().partition("\n")[0].rstrip("\r")
     except FileUnusable as error:

@@ -206,7 +206,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _files(path: str, *, recursive: bool) -> list[str]:
-    """The path itself, or the files of a folder. Raises CommandError."""
+    """Return the path itself, or the files of a folder. Raises CommandError."""
     if path == "-" or not is_folder(path):
         return [path]
     try:
@@ -219,7 +219,7 @@ def _files(path: str, *, recursive: bool) -> list[str]:
 
 
 def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[ImportedRow]:
-    """The rows of a file, "-" for standard input. Raises FileUnusable, ImportFileUnusable and
+    """Return the rows of a file, "-" for standard input. Raises FileUnusable, ImportFileUnusable and
     PassphraseWrong."""
     if file == "-":
         return parse_rows(read_whole(sys.stdin.buffer, MOST_FILE_BYTES), passphrase, name)
@@ -227,6 +227,6 @@ def _parse(file: str, passphrase: Callable[[], str], name: str = "") -> list[Imp
 
 
 def _why(error: Exception) -> str:
-    """The reason, as the continuation of a sentence that begins with the name of the file."""
+    """Return the reason, as the continuation of a sentence that begins with the name of the file."""
     why = str(error).rstrip(".")
     return why if isinstance(error, FileUnusable) else f"cannot be imported: {why}"

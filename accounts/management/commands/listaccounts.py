@@ -78,7 +78,8 @@ def _state_of_usable(row: dict[str, Any]) -> str:
 
 
 def _are_all_empty(row: dict[str, Any]) -> bool:
-    """Whether all quotas that requests use are empty; text about a single quota begins with its name."""
+    """Return True when all quotas that requests use are empty. Text about a single quota begins with its name
+    instead."""
     return str(row["empty"]).startswith("empty")
 
 

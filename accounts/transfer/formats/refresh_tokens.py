@@ -12,7 +12,8 @@ TOKEN = re.compile(r"1//[A-Za-z0-9_-]{10,}(\|[^|\s]*){0,2}")
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines that are not blank, without comments, quotes and commas; empty when none is a token."""
+    """Return the lines that are not blank, without comments, quotes and commas; empty when none is a
+    token."""
     lines = [line.partition("#")[0].strip().strip("\"',") for line in text.splitlines()]
     filled = [line for line in lines if line]
     return filled if any(TOKEN.fullmatch(line) for line in filled) else []

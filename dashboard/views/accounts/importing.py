@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1_000
 MOST_ASKED = 100
-"""For how many rows Google is asked for the e-mail address while the browser waits."""
+"""The most rows for which Google is asked for the e-mail address while the browser waits."""
 USE_THE_COMMAND = "The command importaccounts takes more."
 
 

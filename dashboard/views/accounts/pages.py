@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NEWEST = 10
 FAILURES = 5
 MOST_CARDS = 12
-"""With more accounts than this the page shows a table, unless cards are asked for."""
+"""The most accounts shown as cards. With more, the page shows a table, unless cards are asked for."""
 
 
 @operator_page

@@ -75,8 +75,8 @@ def check_tool_choice(request: MessagesRequest) -> None:
 
 
 def _may_have_tool(request: MessagesRequest, wanted: str) -> bool:
-    """True when the request has the tool, which may also be deferred or added by a message. With a toolset,
-    any name counts as known."""
+    """Return True when the request has the tool, which may also be deferred or added by a message. With a
+    toolset, any name counts as known."""
     added = (defined_tool(addition) or addition["tool"] for addition in _additions(request))
     names = [name_of_tool(tool) for tool in (*(request.tools or ()), *added)]
     return wanted in names or None in names
@@ -127,7 +127,7 @@ def _budget_of(thinking: Mapping[str, Any] | None) -> int | None:
 
 
 def _thinks_between_calls(request: MessagesRequest) -> bool:
-    """True for interleaved thinking, whose budget covers the whole turn instead of one answer."""
+    """Return True for interleaved thinking, whose budget covers the whole turn instead of one answer."""
     return INTERLEAVED_THINKING in request.betas and bool(request.tools)
 
 

@@ -49,7 +49,7 @@ def _is_forbidden(expression: Expression) -> bool:
 
 
 def _is_narrowed(expression: Expression) -> bool:
-    """True for conditions combined, which may come from an alternative that does not hold."""
+    """Return True for combined conditions, which may come from an alternative that does not hold."""
     if isinstance(expression, AnyOf):
         return any(map(_is_narrowed, expression.parts))
     return isinstance(expression, AllOf)

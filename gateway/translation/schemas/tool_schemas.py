@@ -35,8 +35,8 @@ EXPANSIONS = (
     Expansion(max_nodes=MAX_NODES, max_repeats=1, is_once_in_all=True, is_last=True),
 )
 MOST_NODES_IN_ALL = 20_000
-"""For all tools of a request together, besides what each of them has itself. That takes about a second. A
-schema of 400 bytes may take half of it, and a request may have thousands."""
+"""The most nodes for all tools of a request together, besides those that each tool may have itself. They take
+about a second. A schema of 400 bytes may take half of it, and a request may have thousands."""
 
 PLACEHOLDER = "reason_for_call"
 

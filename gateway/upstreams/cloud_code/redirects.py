@@ -39,8 +39,8 @@ class Redirects:
         return {address: self._end_of(learnt.get(address)) for address in redirects}
 
     def _is_redirect(self, address: str) -> bool:
-        """True for a redirect. Google's own are recognised in any spelling, and also when the setting names
-        another base URL, since an address that is no redirect counts as the page itself."""
+        """Return True for a redirect. Google's own are recognised in any spelling, and also when the setting
+        names another base URL, since an address that is no redirect counts as the page itself."""
         return lies_under(address, self._base_url) or _host_of(address) == GOOGLES_HOST
 
     def _end_of(self, location: str | None) -> str | None:
@@ -72,7 +72,7 @@ def _host_of(address: str) -> str:
 
 
 def lies_under(address: str, base_url: str) -> bool:
-    """True when the address is below `base_url` on the same server. A common prefix is not enough:
+    """Return True when the address is below `base_url` on the same server. A common prefix is not enough:
     ``https://good.example.evil.example`` begins with ``https://good.example``."""
     if not base_url:
         return False

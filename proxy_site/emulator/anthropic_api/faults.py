@@ -98,7 +98,7 @@ def anthropic_invalid_request(message: str) -> Behaviour:
 
 
 def anthropic_refusal(category: str | None = "cyber", explanation: str | None = None) -> Behaviour:
-    """An answer with the stop_reason "refusal" and its stop_details."""
+    """Return an answer with the stop_reason "refusal" and its stop_details."""
     details = {"type": "refusal", "category": category, "explanation": explanation}
     return Behaviour(finish_reason="refusal", stop_details=details)
 

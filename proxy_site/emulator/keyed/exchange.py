@@ -24,4 +24,4 @@ class KeyedExchange(Exchange, ABC):
 
     @abstractmethod
     def secret(self) -> str | None:
-        """The key as the provider reads it from the headers."""
+        """Return the key as the provider reads it from the headers; None when there is none."""

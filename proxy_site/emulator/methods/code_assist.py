@@ -170,7 +170,7 @@ def _bucket(exchange: GoogleExchange, model: Model) -> Json:
 
 
 def retrieve_user_quota_summary(exchange: GoogleExchange) -> Json:
-    """Each family's limits over five hours and a week, for an account that is told."""
+    """Return each family's limits over five hours and a week, for an account that Google tells them."""
     account = exchange.usable_account
     _check_project_if_given(account, exchange.message(wire.RETRIEVE_USER_QUOTA))
     if not account.has_quota_windows:
@@ -184,7 +184,7 @@ def retrieve_user_quota_summary(exchange: GoogleExchange) -> Json:
 
 
 def _group(exchange: GoogleExchange, display_name: str, prefix: str, models: str, pool: str) -> Json:
-    """Ids and names are those of router-for-me/CLIProxyAPI#3876."""
+    """Return a family's limits, with the ids and names of router-for-me/CLIProxyAPI#3876."""
     window: Json = {"bucketId": f"{prefix}-5h", "displayName": "Five Hour Limit", "window": "5h"}
     week: Json = {"bucketId": f"{prefix}-weekly", "displayName": "Weekly Limit", "window": "weekly"}
     return {

@@ -72,7 +72,7 @@ Step = Callable[[Situation], Part]
 
 
 def answer(request: Json, model: Model) -> list[Part]:
-    """The parts of the reply to a ``request`` (the envelope's member, names in camelCase)."""
+    """Return the parts of the reply to a ``request`` (the envelope's member, names in camelCase)."""
     check = read_safety_check(request)
     if check is not None:
         return judge.answer(check, _callable_tools(request)[1])
@@ -309,7 +309,7 @@ def _echo(situation: Situation, model: Model) -> str:
 
 
 def _filled(words: str, count: int) -> str:
-    """With sentences added until there are so many words, and never cut."""
+    """Return the words with sentences added until there are `count` words. Longer text is not cut."""
     missing = range(count - len(words.split()), 0, -_WORDS_IN_A_SENTENCE)
     return " ".join([words, *(_SENTENCE.format(number=number) for number, _ in enumerate(missing, 1))])
 
@@ -346,7 +346,7 @@ def _ordered_schema(situation: Situation) -> Json | None:
 
 
 def _schema_in(words: str) -> Json | None:
-    """The first JSON object in the text that looks like a schema."""
+    """Return the first JSON object in the text that looks like a schema."""
     decoder = json.JSONDecoder()
     for brace in re.finditer(r"\{", words):
         try:

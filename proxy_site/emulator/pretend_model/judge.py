@@ -120,7 +120,8 @@ def _targets_of(step: str) -> list[str]:
 
 
 def _is_elsewhere(target: str, action: Action) -> bool:
-    """True outside of the working directory, except in a temporary folder that the same command has made."""
+    """Return True for a path outside of the working directory, except in a temporary folder that the same
+    command has made."""
     place = target.strip("\"'")
     made = {f"${name}" for name in _TEMPORARY.findall(action.done)}
     here = str(action.check.environment.get("live_cwd") or "")
@@ -135,7 +136,7 @@ def _loses_changes(action: Action) -> bool:
 
 
 def _any_step(pattern: re.Pattern[str]) -> Callable[[Action], bool]:
-    """A check that is true when any step matches, except requests to the machine itself."""
+    """Return a check that is true when any step matches, except requests to the machine itself."""
     return lambda action: any(pattern.search(step) and not _LOCAL.search(step) for step in action.steps)
 
 
@@ -173,8 +174,8 @@ SIGNS = (
 
 
 def describes(rule: Rule, action: Action) -> bool:
-    """True when the rule describes the call: ``Bash(git push:*)`` by its beginning; a sentence by what it
-    quotes in backticks, else by two of its longer words."""
+    """Return True when the rule describes the call: ``Bash(git push:*)`` by its beginning; a sentence by what
+    it quotes in backticks, else by two of its longer words."""
     if permission := _PERMISSION.fullmatch(rule.words):
         tool, beginning = permission.groups()
         return tool == action.tool and any(step.strip().startswith(beginning) for step in action.steps)

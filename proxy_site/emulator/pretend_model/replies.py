@@ -1,4 +1,4 @@
-"""From what the model says to the chunks that Google streams.
+"""Turns what the model says into the chunks that Google streams.
 
 A reply is a list of parts without signatures and ids: ``text("...")``, ``thinking("...")``,
 ``function_call("Read", {...})``. ``chunks_of`` gives them the form of the model's family:

@@ -53,7 +53,7 @@ class SafetyCheck:
 
 
 def is_safety_check(request: object) -> bool:
-    """True for a request whose system text names the fences. ``request`` may be any JSON."""
+    """Return True for a request whose system text names the fences. ``request`` may be any JSON."""
     return _nonce_of(request) is not None
 
 

@@ -35,7 +35,7 @@ class Signatures:
         return base64.b64encode(_VERSION + digest + self._mac(family, digest)).decode()
 
     def is_genuine(self, family: Family, signature: str) -> bool:
-        """True when the signature was issued here for this family, whatever text it signs."""
+        """Return True when the signature was issued here for this family, whatever text it signs."""
         digest, mac = self._split(signature)
         return hmac.compare_digest(mac, self._mac(family, digest))
 

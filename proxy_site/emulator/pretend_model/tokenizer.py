@@ -55,7 +55,8 @@ class Tokenizer:
     factor: float = 1.0
 
     def count_prompt(self, request: dict[str, Any]) -> int:
-        """Tokens of a whole generate request: its ``request`` member, not the envelope."""
+        """Return the number of tokens of a whole generate request: its ``request`` member, not the
+        envelope."""
         contents = request.get("contents") or []
         return self.count_preface(request) + sum(self.count_content(content) for content in contents)
 

@@ -103,8 +103,8 @@ def _check_answered(turn: Turn, after: Turn) -> None:
 
 
 def _is_match(calls: list[Json], responses: list[Json], *, by_id: bool) -> bool:
-    """True when the responses answer the calls: in any order with ids, else by name in the order of the
-    calls."""
+    """Return True when the responses answer the calls: in any order with ids, else by name in the order of
+    the calls."""
     if by_id:
         return Counter((one["id"], one["name"]) for one in calls) == Counter(
             (one["id"], one["name"]) for one in responses
