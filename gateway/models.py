@@ -63,7 +63,7 @@ def read_routes() -> Routes:
 
 
 class ImportedNames:
-    """Names that other tools' files give to models, kept as routes (accounts/transfer/model_names.py)."""
+    """Keeps the names that other tools' files give to models as routes (accounts/transfer/model_names.py)."""
 
     def taken(self, names: Collection[str]) -> set[str]:
         routes = ModelRoute.objects.filter(client_name__in=names)

@@ -120,14 +120,15 @@ class LiveSockets:
 
 
 class ByProtocol:
-    """Each kind of connection to its application."""
+    """An ASGI application that passes each connection to the application of its protocol."""
 
     def __init__(self, applications: dict[str, Any]) -> None:
         self._applications = applications
 
     @markcoroutinefunction
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Marked as a coroutine, by which servers tell an ASGI 3 application."""
+        """Return the coroutine of the application. The mark as a coroutine function is how servers recognise
+        an ASGI 3 application."""
         running: Awaitable[None] = self._applications[scope["type"]](scope, receive, send)
         return running
 

@@ -30,7 +30,7 @@ def preview_key(row: ImportedRow, place: str) -> Outcome:
 
 
 def store_key(row: ImportedRow, place: str) -> Outcome:
-    """Add the key and the names of its models. A name that has a route keeps that."""
+    """Add the key and routes for the names of its models. A name that has a route already keeps it."""
     if row.problem:
         return Outcome("", place, FAILED, row.problem)
     try:

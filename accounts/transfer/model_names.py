@@ -1,6 +1,6 @@
-"""Names that a configuration file gives to models: clients go on asking for them here.
+"""Names that an imported configuration file gives to models, under which its clients go on asking for them.
 
-They become routes, which are the gateway's; it sets `keeper`, since accounts may not import it.
+Each name becomes a route. Routes belong to the gateway, which sets `keeper`: accounts may not import it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ MOST_SHOWN = 3
 
 class Keeper(Protocol):
     def taken(self, names: Collection[str]) -> set[str]:
-        """The names that have a route already."""
+        """Return the names that have a route already."""
 
     def keep(self, names: Mapping[str, str]) -> None:
-        """Have each name answered by its model."""
+        """Store a route from each name to its model."""
 
 
 class _NoKeeper:
@@ -37,20 +37,20 @@ keeper: Keeper = _NoKeeper()
 
 
 def usable(names: Mapping[object, object]) -> dict[str, str]:
-    """The names of clients with their models, without those that are the model's own or stand for many."""
+    """Return the models by the names that clients use, without names that are the model's own or patterns."""
     texts = ((str(name).strip(), str(model).strip()) for name, model in names.items())
     found = {name: model for name, model in texts if name != model and _is_name(name) and _is_name(model)}
     return dict(list(found.items())[:MOST_NAMES])
 
 
 def new_names(names: Mapping[str, str]) -> dict[str, str]:
-    """Those without a route of their own, which stays as it is."""
+    """Return the names that have no route yet, with their models. Existing routes stay as they are."""
     taken = keeper.taken(names) if names else ()
     return {name: model for name, model in names.items() if name not in taken}
 
 
 def in_words(names: Mapping[str, str]) -> str:
-    """What they mean for clients, as a sentence without its stop; empty without names."""
+    """Return which model each name means, as a sentence without its full stop; "" when there are no names."""
     if not names:
         return ""
     shown = [f"{name} means {model}" for name, model in list(names.items())[:MOST_SHOWN]]

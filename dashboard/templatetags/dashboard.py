@@ -62,7 +62,7 @@ def moment(at: datetime | None, form: str = "clock", late: int | None = None) ->
         return formats.NONE
     local = timezone.localtime(at)
     lateness = "" if late is None else f' data-late="{late}"'
-    # A page has hundreds of them, and format_html takes five times as long.
+    # A page has hundreds of times, and format_html takes five times as long.
     return mark_safe(  # noqa: S308  # nothing in it comes from outside
         f'<time datetime="{at.isoformat()}" data-form="{form}"{lateness} title="{_date_and_clock(local)} '
         f'{local.tzname()}">{_as_text(local, form)}</time>'
@@ -80,7 +80,7 @@ def _as_text(local: datetime, form: str) -> str:
 
 
 def _date_and_clock(local: datetime) -> str:
-    """ "2026-11-26 14:59:47"."""
+    """Return date and time to the second, such as 2026-11-26 14:59:47."""
     return local.isoformat(" ", "seconds")[:19]
 
 

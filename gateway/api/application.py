@@ -70,7 +70,7 @@ class ApiRequest(ASGIRequest):
     client: Client
     """Set by endpoints that only clients may call."""
     send: Send | None = None
-    """ASGI's; None for a request of the gateway's own (own_requests.py)."""
+    """ASGI's `send`; None for a request that the gateway makes itself (own_requests.py)."""
     has_begun_response = False
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
@@ -135,7 +135,7 @@ def _is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=KEPT_TYPES)
 def _is_json(content_type: str) -> bool:
-    """Whether a body of this type may be read; without a type it may."""
+    """Return whether a body of this type may be read. A body without a type may."""
     media_type = content_type.partition(";")[0].strip()
     return not media_type or JSON_TYPE.match(media_type) is not None
 
@@ -182,7 +182,7 @@ STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 class EventStream(ApiResponse):
-    """Server-sent events. `clean_up` is awaited at the end, also when no piece was read."""
+    """A response of server-sent events. `clean_up` is awaited at the end, also when no piece was read."""
 
     content_type = b"text/event-stream; charset=utf-8"
 
@@ -312,7 +312,7 @@ async def send_error(error: GatewayError, scope: Scope, send: Send) -> None:
 
 
 async def begin_stream(request: ApiRequest) -> None:
-    """Begin a response of events before it is known who answers."""
+    """Begin a response of server-sent events before it is known which account answers."""
     assert request.send is not None
     head = ApiResponse(headers=STREAM_HEADERS)
     head.content_type = EventStream.content_type

@@ -158,7 +158,7 @@ class _Exchange:
         return sent
 
     def last_event(self, error: BaseException) -> bytes:
-        """Record the error that ends the stream, and return the event that tells the client."""
+        """Record the error that ends the stream, and return the error event for the client."""
         if not isinstance(error, asyncio.CancelledError | GatewayError):
             logger.error("the gateway failed while it streamed", exc_info=error)
         return self.dialect.error_event(self.note_failure(error), self.record.request_id)
@@ -175,8 +175,8 @@ class _Exchange:
 
 
 class _Pieces:
-    """The bytes of a stream: one piece for the events that arrived together, and at a failure the event that
-    tells the client. An iterator in place of an async generator, which the event loop would keep track of."""
+    """The bytes of a stream: one piece for the events that arrived together, and after a failure the error
+    event. This is an iterator, since the event loop would keep track of an async generator."""
 
     def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
         self._exchange = exchange
@@ -213,16 +213,16 @@ class _Pieces:
         return last
 
     async def aclose(self) -> None:
-        """Read no further."""
+        """Stop reading the answer."""
         batches, self._batches = self._batches, None
         if batches is not None:
             await batches.aclose()
 
 
 class Pings(Waiting):
-    """Tells a client to wait until its answer begins: after KEEP_ALIVE_SECONDS the response begins, with a
-    ping then and after each further KEEP_ALIVE_SECONDS. Only then does this take a task. A request of the
-    gateway's own has nobody to be sent pings."""
+    """Pings for a client that waits for its answer. After KEEP_ALIVE_SECONDS the response begins with a ping,
+    and another follows after each further KEEP_ALIVE_SECONDS. No task is made before the first ping. A
+    request that the gateway makes itself gets no pings."""
 
     def __init__(self, request: ApiRequest, ping: bytes) -> None:
         self._request = request
@@ -239,14 +239,14 @@ class Pings(Waiting):
         self._sending = asyncio.create_task(self._send(self._answer_is_there))
 
     async def end(self) -> None:
-        """Send no further ping. One that is being sent is sent whole."""
+        """Stop the pings. A ping that is being sent is sent whole."""
         self._timeouts.forget(self)
         if self._sending is not None and self._answer_is_there is not None:
             self._answer_is_there.set()
             await self._sending
 
     async def abort(self) -> None:
-        """As `end`, but without waiting for a client that does not read."""
+        """Stop the pings like `end`, but without waiting for a client that does not read."""
         self._timeouts.forget(self)
         if self._sending is not None:
             self._sending.cancel()

@@ -86,8 +86,8 @@ def signature_for(family: Family, signature: object) -> str | None:
 
 @lru_cache(maxsize=KEPT_SIGNATURES)
 def bare_signature(family: Family, signature: str) -> str | None:
-    """Return what ``signature_for`` returns, of a text. Kept, since each turn of a conversation sends the
-    signatures of all turns before it."""
+    """Do the same as ``signature_for`` for a text. Results are kept, since each turn of a conversation sends
+    the signatures of all turns before it."""
     signer, separator, bare = signature.partition("#")
     if not separator:
         signer, bare = "claude", signature

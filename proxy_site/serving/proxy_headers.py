@@ -52,7 +52,8 @@ class ProxyHeaders:
         self._has_key = has_key
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Return the coroutine of the application: one of its own would be resumed at each wait."""
+        """Return the coroutine of the application. A coroutine of this class would be resumed at every
+        wait."""
         try:
             scope = self._admitted(scope)
         except GatewayError as error:

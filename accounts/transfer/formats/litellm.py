@@ -63,10 +63,10 @@ class _Models:
 
     place: str
     parameters: dict[str, Any]
-    """Of the first of them."""
+    """The parameters of the first model."""
     ids: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
-    """Ids of models by the names that clients use."""
+    """The model ids, by the names that clients use."""
 
 
 def _provider_and_model(model: Any) -> tuple[str, str]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 KEPT_PARSERS = 64
-"""A client sends the same two headers with each request."""
+"""The number of parsers that are kept, one for each pair of version and beta headers. A client sends the same
+pair with each request."""
 
 
 class AnthropicDialect:
@@ -49,6 +50,7 @@ ANTHROPIC = AnthropicDialect()
 
 @lru_cache(maxsize=KEPT_PARSERS)
 def _parser(only_counts: bool, versions: str, betas: str) -> MessagesParser:
-    """The oldest version is that of a request without the header, which Anthropic requires."""
+    """Return the parser for the values of the two headers. A request without a version, which Anthropic would
+    refuse, gets the oldest one."""
     version = versions.partition(",")[0].strip() or OLDEST_VERSION
     return MessagesParser(only_counts, version, frozenset(beta.strip() for beta in betas.split(",")))

@@ -40,7 +40,7 @@ TEXT_FIELDS: dict[str, type] = {
     "stream": bool,
     "system": str,
 }
-"""Fields without rules between them, while ``max_tokens`` is not 0."""
+"""The types of the fields of a plain request. No rule connects two of them unless ``max_tokens`` is 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Bodies whose tools were read before: the tools are told by their bytes, and only the rest is parsed.
+"""Parsing of bodies whose tools were read before: the tools are recognised by their bytes, and only the rest
+is parsed.
 
 Most clients write JSON as orjson does, without blanks and with each character as itself. So the tools of a
 body are those of a known list if the JSON of that list stands where a member `tools` begins. It is cut out, a
@@ -22,25 +23,25 @@ if TYPE_CHECKING:
 
 _NAME = b',"tools":'
 _MARK = secrets.token_hex(16)
-"""A text that no client knows."""
+"""The mark in place of the tools: a random text, which no client knows."""
 _MARK_AS_JSON = orjson.dumps(_MARK)
 
 
 class _Seen(NamedTuple):
-    """Tools, and where their member began in the last body. What precedes them has the same length in each
-    request of a conversation, unless the messages do."""
+    """Tools, and the position at which their member began in the last body. It is the same in each request of
+    a conversation, unless the messages precede the tools."""
 
     tools: ToolList
     start: int
 
     def is_in(self, body: Body, start: int) -> bool:
-        """Return True when the member begins there."""
+        """Return True when the member with these tools begins at `start`."""
         at = start + len(_NAME)
         return body[start:at] == _NAME and body.startswith(self.tools.content, at)
 
 
 class RecentTools:
-    """The lists of tools that came last, the newest first."""
+    """The lists of tools that clients sent last, the newest first."""
 
     def __init__(self, most: int = KEPT_LISTS) -> None:
         self._most = most
@@ -59,7 +60,7 @@ class RecentTools:
         return orjson.loads(body)
 
     def learn(self, tools: ToolList, body: Body) -> None:
-        """Remember the tools of this body, if it has them as they are written here."""
+        """Remember the tools of this body, if it contains their JSON just as orjson writes it."""
         for seen in self._seen:
             if seen.tools is tools:
                 return

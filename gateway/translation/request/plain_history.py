@@ -65,7 +65,7 @@ class _Walk:
         self._gathered = gathered
         self._is_for_claude = is_for_claude
         self._said: list[str] = []
-        """Texts, none of which may be blank."""
+        """The texts so far, none of which may be blank."""
         self._open_calls: list[str] = []
         """The ids of the calls in the previous turn, if it was the assistant's."""
 

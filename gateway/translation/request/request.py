@@ -173,7 +173,7 @@ def _rules_out_thinking(request: MessagesRequest, model: UpstreamModel, lacks_th
 
 
 def _system_parts(request: MessagesRequest, options: TranslationOptions, *, schema: Any) -> list[Part]:
-    """Return the system prompt, which asks for JSON of the schema, if it is given one."""
+    """Return the system prompt. With a schema, it also asks for JSON that is valid for the schema."""
     texts = [options.system_preamble] if options.system_preamble else []
     if request.system:
         texts += system_texts(request.system)
@@ -206,7 +206,8 @@ def _is_attribution(text: str) -> bool:
 def _generation_config(
     request: MessagesRequest, model: UpstreamModel, plan: ThinkingPlan, *, generates: bool
 ) -> dict[str, Any]:
-    """Return the configuration; without ``generates`` the prompt is only read."""
+    """Return generationConfig. Without ``generates`` the model only has to read the prompt, and its answer is
+    limited to one token."""
     config: dict[str, Any] = {"maxOutputTokens": plan.max_output_tokens if generates else 1}
     is_bound = plan.is_on and model.family == "claude"
     if request.temperature is not None and not is_bound:

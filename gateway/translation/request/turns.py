@@ -64,7 +64,7 @@ class ContentsBuilder:
         self._nested_media_types = NESTED_MEDIA_TYPES if model.nests_images_in_tool_results else frozenset()
         self._names = names
         self._upstream_names: dict[str, str] = {}
-        """The names of the calls so far, by the clients' names."""
+        """The upstream names of the functions called so far, by the names that the client uses."""
         self._declared = declared
         self._signatures = signatures
         self._keeps_thinking = keeps_thinking

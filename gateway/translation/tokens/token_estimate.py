@@ -78,7 +78,7 @@ class Gathered:
         self._family = family
         self.texts: list[str] = []
         self.inputs: list[Any] = []
-        """Arguments of calls, which count as JSON."""
+        """The arguments of calls, which count as JSON."""
         self.fixed = 0
         self.media = 0
 
@@ -210,7 +210,7 @@ def as_json(value: object) -> str:
 
 
 def _as_json_values(values: list[Any]) -> str:
-    """Return the values as JSON, with commas between them. Raises what `as_json` does."""
+    """Return the values as JSON, with commas between them. Raises the same errors as `as_json`."""
     try:
         return orjson.dumps([[[[[[[values]]]]]]])[8:-8].decode()
     except orjson.JSONEncodeError:
