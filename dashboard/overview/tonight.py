@@ -20,8 +20,9 @@ SHORTEST = timedelta(hours=4)
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
-    """Whether a family lasts until tonight; `lasts` is None while that is unknown. `gap_seconds` is how long
-    no quota is left, for a family that runs out and whose return is known."""
+    """The forecast for a family of models until tonight. `lasts` tells whether its quota lasts; None while
+    that is unknown. `gap_seconds` is how long no quota is left, for a family that runs out and whose reset is
+    known."""
 
     family: str
     outlook: Outlook

@@ -24,9 +24,10 @@ INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\dZ"
 LABEL = re.compile(r"[^\s,:…]{1,2}…[^\s,:…]?@[^\s,:…]?…(?: #\d+)?")
 DAY, HOUR = r"\d\d [A-Z][a-z]{2}", r"(?:[01]\d|2[0-3]):[0-5]\d"
 CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b(?:, (?:{DAY} )?{HOUR} UTC)?")
-"""A time of accounts.values.times.clock or clocks, of which the second one is the same in UTC."""
+"""Matches a time as accounts.values.times writes it: `clock` writes one, `clocks` adds the same in UTC."""
 NEXT_TRY = re.compile(rf"Next try in [^()]{{1,40}} \(({INSTANT})\)")
-"""A time from the request on (gateway/relay/error_messages.py), which has passed when a page shows it."""
+"""Matches a waiting time counted from the request (gateway/relay/error_messages.py). It has passed when a
+page shows it."""
 NAMES_KEY = "dashboard:names-by-label"
 NAMES_SECONDS = 60
 
@@ -42,9 +43,10 @@ def names_read_before() -> Mapping[str, str]:
 
 
 def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, str]] = names_by_label) -> str:
-    """`after` is when the request began: the times in its error are later. An instant reads
-    "2026-11-26T14:23Z", the form of INSTANT, and takes the place of the time until then. `names` is called
-    only for a text with a shortened name."""
+    """Return the text of an error as the operator reads it, with instants such as "2026-11-26T14:23Z"
+    (INSTANT) in place of times of day and waiting times, and with the names of accounts in full. `after` is
+    when the request began: the times in its error are later. `names` is called only for a text with a
+    shortened name."""
     text = CLOCK.sub(lambda found: _instant(found, after), text)
     text = NEXT_TRY.sub(r"Next try at \1", text)
     if not LABEL.search(text):

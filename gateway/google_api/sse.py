@@ -66,7 +66,7 @@ class ChunkReader:
         return chunks + self._receive_lines(data) if data else chunks
 
     def close(self) -> list[dict[str, Any]]:
-        """Return the last chunk, if its end was never sent."""
+        """Return the last chunk, if the upstream never sent its end."""
         if not self._line and not self._data:
             return []
         rest = bytes(self._line)

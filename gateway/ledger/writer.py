@@ -135,7 +135,7 @@ class Ledger:
             await self._wait_for_room()
         record.id = self._next_id = self._next_id + 1
         self._open[record.id] = record
-        # While others wait, the writer is awake, or looks whether any do when it has written those in hand.
+        # While other records wait, the writer is awake, or looks for them after its current batch.
         if not waiting or waiting >= BATCH_ROWS:
             self._wake_writer()
 

@@ -52,7 +52,8 @@ class AnswerReader(Protocol):
         """
 
     def close(self) -> list[StreamEvent]:
-        """Return the last events, at the end or as soon as `is_complete`. Raises what `receive` does."""
+        """Return the last events, at the end or as soon as `is_complete`. Raises the same errors as
+        `receive`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ STOP_REASONS = {
     "MODEL_ARMOR": "refusal",
 }
 
-# An answer that ended so is one, also without any content.
+# An answer with one of these reasons is complete, even without any content.
 MAY_BE_EMPTY = frozenset(STOP_REASONS.values())
 
 # The model failed to make a tool call or to continue: without a call the turn is incomplete.

@@ -161,7 +161,7 @@ class MessageStream:
                 usage.merge(counts)
             if self._keeps_text and block_type == "text":
                 self._text.append(text)
-            # As stream_events.text_delta and thinking_delta, without a call for each chunk.
+            # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
             delta = {"type": f"{block_type}_delta", block_type: text}
             events += ({"type": "content_block_delta", "index": self._index, "delta": delta},)
         return events

@@ -68,7 +68,7 @@ class TokenUsage:
         self.raw_estimate = raw_estimate
         self._estimate = max(1, input_token_estimate)
         self.latest: dict[str, Any] = {}
-        """The counts of the latest chunk, as they came. Most chunks of a stream repeat those before."""
+        """The counts of the latest chunk, as received. Most chunks of a stream repeat the previous counts."""
         self.prompt_tokens: int | None = None
         self.cached_tokens = 0
         self.visible_tokens = 0
