@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from accounts.quota.outlook import Outlook
 
-
-LIMITS = {kind.name for kind in LIMIT_KINDS}
+NAMES_OF_LIMITS = {kind.name for kind in LIMITS}
+"""Those kinds of failure, as a cooldown stores them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,21 @@ class AccountPools:
     models: Collection[str] | None = None
     """Ids that the provider lists for it; None while they are unknown to this process."""
     stands_by: bool = False
-    """An unpaid key that is not used, because another one is."""
-    limits: Mapping[str, datetime] = field(default_factory=dict)
-    """Of a key: when each limit that it has met ends, by the model's id or ALL_MODELS."""
+    """True for an unpaid key that is not used, because another one is."""
+    resting: Mapping[str, datetime] = field(default_factory=dict)
+    """The ends of the limits that the account is at, by model key."""
+
+    @property
+    def limits(self) -> dict[str, datetime]:
+        """The ends of the limits that a key is at, by the id of the model or ALL_MODELS; empty for a Google
+        account, whose pools have them."""
+        if self.account.kind == "google":
+            return {}
+        return {key.rpartition(":")[0] or key: until for key, until in self.resting.items()}
 
     @property
     def is_used(self) -> bool:
-        """Requests may be sent with it, unless it is at a limit."""
+        """True when requests are sent with the account, unless it is at a limit."""
         return self.account.is_usable and not self.stands_by
 
     @property
@@ -55,17 +63,20 @@ class AccountPools:
 
     @property
     def models_at_limit(self) -> list[QuotaPool]:
-        """Of a key: each model that it cannot be used for, as an empty pool."""
-        of_all = self.limits.get(ALL_MODELS)
-        ends = dict.fromkeys(self.models or (), of_all) if of_all else self.limits
+        """The models for which a key is at a limit, each as an empty pool."""
+        limits = self.limits
+        of_all = limits.get(ALL_MODELS)
+        ends = dict.fromkeys(self.models or (), of_all) if of_all else limits
         return [QuotaPool(model, "", (model,), refused_until=end) for model, end in ends.items()]
 
     def _limit_of(self, family: str) -> datetime | None:
-        """When a model of the family can be used again; None while one can, or while they are unknown."""
-        if (of_all := self.limits.get(ALL_MODELS)) is not None:
+        """Return when a model of the family can be used again; None while one can, or while the models are
+        unknown."""
+        limits = self.limits
+        if (of_all := limits.get(ALL_MODELS)) is not None:
             return of_all
         own = [one for one in self.models or () if family in families_offered(self.account.kind, [one])]
-        return min(self.limits[one] for one in own) if own and self.limits.keys() >= set(own) else None
+        return min(limits[one] for one in own) if own and limits.keys() >= set(own) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,7 @@ class FamilyOutlook:
 
 
 def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
-    """How long the usable ones of these accounts last together, by family of models."""
+    """Return how long the usable ones of these accounts last together, by family of models."""
     usable = [one for one in accounts if one.is_used]
     found = outlooks_of([one.pools for one in usable], timezone.now().timestamp())
     return {family: _with_first_end(family, one, usable) for family, one in found.items()}
@@ -104,25 +115,20 @@ def _with_first_end(family: str, outlook: Outlook, usable: list[AccountPools]) -
 def read_account_pools() -> list[AccountPools]:
     """Return all accounts, in the order of their priority."""
     accounts = list(Account.objects.all())
-    pools, service = pools_of(accounts), running_service()
-    standing_by, limits = keys_standing_by(accounts), _limits_of_keys(accounts)
+    lasting = list(Cooldown.lasting()) if accounts else []
+    pools, service = pools_of(accounts, lasting), running_service()
+    standing_by = keys_standing_by(accounts)
+    resting: dict[int, dict[str, datetime]] = {}
+    for one in lasting:
+        if one.kind in NAMES_OF_LIMITS:
+            resting.setdefault(one.account_id, {})[one.model_key] = one.until
     return [
         AccountPools(
             account,
             [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)],
             service.models_of(account.pk) if service is not None else None,
             account.pk in standing_by,
-            limits.get(account.pk, {}),
+            resting.get(account.pk, {}),
         )
         for account in accounts
     ]
-
-
-def _limits_of_keys(accounts: Iterable[Account]) -> dict[int, dict[str, datetime]]:
-    """The ends of limits by account and model; takes a query only when there are keys."""
-    keys = [account.pk for account in accounts if account.kind != "google"]
-    kinds = [kind.name for kind in LIMITS]
-    found: dict[int, dict[str, datetime]] = {}
-    for one in Cooldown.lasting().filter(account_id__in=keys, kind__in=kinds) if keys else ():
-        found.setdefault(one.account_id, {})[one.model_key.rpartition(":")[0] or one.model_key] = one.until
-    return found

@@ -39,15 +39,15 @@ class FamilyStatus:
 
 
 class Standing(NamedTuple):
-    """An account, as it is counted."""
+    """What an account counts for in the status line."""
 
     is_used: bool
     families: Sequence[str]
-    """The families that it offers."""
+    """The families of models that it offers."""
     pools: Sequence[QuotaPool]
-    """Its quota pools that requests use now."""
+    """The quota pools that requests draw on now."""
     resting: Mapping[str, datetime] = {}
-    """Families that it is at its limit for, without such a pool, each with the end of the limit."""
+    """The end of its limit for each family at which it is at a limit, where no pool tells that."""
 
 
 class OutOfQuota(NamedTuple):
@@ -82,7 +82,7 @@ def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
 
 
 def _status(family: str, accounts: list[Standing]) -> FamilyStatus:
-    """`accounts`: those that offer the family."""
+    """Return the status of a family. `accounts` are those that offer it."""
     available = 0
     returns: list[datetime | None] = []
     for one in accounts:

@@ -52,17 +52,9 @@ def models(request: HttpRequest) -> HttpResponse:
     offered, routes = offered_models(), read_routes()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
-    rows = model_rows(
-        offered,
-        read_routes(),
-        [
-            Serving(one.is_used, [*one.pools, *one.models_at_limit], str(one.account), one.models)
-            for one in accounts
-        ],
-        {name: total.requests for name, total in used.items()},
-        header_mode=live("GEMINI_HEADER_MODE"),
-        asked=usage.over(SPAN, "names", usage.newest_names),
-    )
+    serving = [_serving(one) for one in accounts]
+    requests = {name: total.requests for name, total in used.items()}
+    mode = live("GEMINI_HEADER_MODE")
     context = {
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "asked": asked_names(
@@ -80,8 +72,8 @@ def _serving(one: AccountPools) -> Serving:
     account = one.account
     cost_rank = int(account.is_paid and live("PAID_ACCOUNTS_LAST"))
     return Serving(
-        account.is_usable,
-        one.pools,
+        one.is_used,
+        [*one.pools, *one.models_at_limit],
         str(account),
         one.models,
         account.kind,

@@ -195,7 +195,6 @@ class _Pieces:
             events = await self._batches.__anext__()
             piece = self._encoded(events) if events else exchange.dialect.ping
             exchange.record.response_bytes += len(piece)
-            return piece
         except StopAsyncIteration:
             exchange.record.succeed()
             raise
@@ -205,6 +204,7 @@ class _Pieces:
             await self.aclose()
             self._last = exchange.last_event(error)
             return self._take_last()
+        return piece
 
     def _take_last(self) -> bytes:
         if not self._last:

@@ -6,15 +6,6 @@ from benchmarks.budget import Figures, count_calls, count_loop, is_within, syste
 from benchmarks.counted_gateway import CallCounter
 from gateway.upstreams.endpoint_health import EndpointHealth
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-REACHED: Mapping[str, float] = {
-    "W1": 1_160, "W2": 1_310, "W4": 2_600, "event": 12, "tasks": 2.1, "timers": 2, "call_soon": 10.2,
-    "urandom": 0,
-}  # fmt: skip
-"""The counts as they are now, where the budget is not met yet, with two percent for chance."""
-
 
 @pytest.fixture(scope="module")
 def figures() -> Figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
@@ -11,6 +12,9 @@ from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
 from dashboard.account_pools import AccountPools, read_account_pools
 from dashboard.overview.status_line import FamilyStatus, status_of_families
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 pytestmark = pytest.mark.django_db
 SOON = timezone.now() + timedelta(hours=1)
@@ -53,9 +57,13 @@ def test_another_cooldown_is_no_limit() -> None:
         ({"gemini-a": LATER, "gemini-b": SOON}, FamilyStatus("Gemini", 0, 1, SOON)),
     ],
 )
-def test_a_family_rests_when_each_of_its_models_does(limits: dict[str, object], status: FamilyStatus) -> None:
+def test_a_family_rests_when_each_of_its_models_does(
+    limits: dict[str, datetime], status: FamilyStatus
+) -> None:
     key = a_key("gemini", "Gemini key 1")
-    one = AccountPools(key, [], ("gemini-a", "gemini-b"), limits=limits)  # type: ignore[arg-type]
+    one = AccountPools(
+        key, [], ("gemini-a", "gemini-b"), resting={f"{model}:gemini": end for model, end in limits.items()}
+    )
 
     assert status_of_families([one.standing]) == [status]
     assert [pool.models for pool in one.models_at_limit] == [(model,) for model in limits]

@@ -583,7 +583,11 @@ async def test_each_of_several_accounts_is_named_with_its_failure(
     message = response.json()["error"]["message"]
     assert response.status_code == 503
     assert message.startswith("3 accounts tried for claude-sonnet-4-6: ")
-    for said in ("ad…@e… no licence for this model", "gr…@e… disabled by its provider", "/admin/accounts/account/"):
+    for said in (
+        "ad…@e… no licence for this model",
+        "gr…@e… disabled by its provider",
+        "/admin/accounts/account/",
+    ):
         assert said in message
 
 
