@@ -10,10 +10,10 @@ import orjson
 from accounts.live_settings import live
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
-from gateway.dialects.anthropic.recent_tools import RecentTools
 from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.pass_through.body import changed_body, may_change, thinks_too_late, with_model
 from gateway.preparation import jobs
+from gateway.preparation.recent_tools import RecentTools
 from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.request.structured_output import requested_schema

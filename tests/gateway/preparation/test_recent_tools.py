@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialects.anthropic.recent_tools import RecentTools
 from gateway.dialects.anthropic.tool_lists import ToolList, checked_tools
+from gateway.preparation.recent_tools import RecentTools
 from tests.builders import a_tool
 
 TOOLS = [
