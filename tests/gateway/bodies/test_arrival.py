@@ -12,10 +12,12 @@ import httpx
 import orjson
 import pytest
 from backports import zstd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.api import serve
 from gateway.api.application import Api
-from gateway.bodies.arrival import ClientGone, IncomingBody
+from gateway.bodies.arrival import WHOLE_BODY, BodyLimits, ClientGone, IncomingBody
 from gateway.errors import GatewayError
 from proxy_site.emulator.delivery.behaviour import stall_before_headers, stall_mid_stream
 from tests.gateway.conftest import a_body, body_limits
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from pytest_django.fixtures import Settings
 
-    from gateway.bodies.arrival import BodyLimits
     from gateway.service import Gateway
     from proxy_site.emulator.server import EmulatorServer
 
@@ -61,6 +62,39 @@ def incoming(*pieces: bytes, encoding: str = "", limits: BodyLimits | None = Non
 
     scope = {"headers": [(b"content-encoding", encoding.encode())]}
     return IncomingBody(scope, receive, limits or body_limits())
+
+
+@given(
+    st.binary(max_size=40),
+    st.sampled_from(["", "0", "40", "1000", "x"]),
+    st.sampled_from(["", "identity", "gzip", "br", "unheard-of"]),
+    st.integers(0, 40),
+    st.integers(0, 60),
+)
+@settings(max_examples=300)
+def test_a_body_that_is_there_is_read_as_one_that_arrives(
+    content: bytes, declared: str, encoding: str, body_bytes: int, total_bytes: int
+) -> None:
+    headers = [(b"content-length", declared.encode()), (b"content-encoding", encoding.encode())]
+
+    async def outcome(*, at_hand: bool) -> tuple[object, int, int]:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": content}
+
+        scope = {"headers": [pair for pair in headers if pair[1]]}
+        more: dict[str, Any] = {WHOLE_BODY: lambda: bytearray(content)} if at_hand else {}
+        limits = BodyLimits(body_bytes=body_bytes, total_bytes=total_bytes, seconds=60)
+        body = IncomingBody({**scope, **more}, receive, limits)
+        result: object
+        try:
+            result = await body.read()
+        except GatewayError as error:
+            result = (error.status, error.message)
+        held = limits.held_bytes
+        body.release()
+        return result, held, limits.held_bytes
+
+    assert asyncio.run(outcome(at_hand=True)) == asyncio.run(outcome(at_hand=False))
 
 
 async def error_of(body: IncomingBody) -> GatewayError:
