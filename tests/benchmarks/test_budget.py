@@ -11,7 +11,7 @@ from gateway.upstreams.endpoint_health import EndpointHealth
 def figures() -> Figures:
     figures = Figures()
     count_calls(figures)
-    count_loop(figures)
+    count_loop(figures, ["W2"])
     return figures
 
 
