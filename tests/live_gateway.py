@@ -7,10 +7,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
+STORED_SECONDS = 20
 SERVERS = ("runserver", "serve")
 SERVER = os.environ.get("GATEWAY_SERVER", SERVERS[0])
 """For tests that need only one of them."""
@@ -139,6 +143,20 @@ class LiveGateway:
         status = self.process.wait(timeout_seconds)
         self._reader.join()
         return status
+
+    def wait_until_stored(self, rows: str, *values: str, count: int = 1) -> None:
+        """Wait until its SQLite database, which it writes behind, has so many rows of a table. ``rows`` names
+        the table, and may go on with a condition on the values."""
+        deadline = time.monotonic() + STORED_SECONDS
+        path = Path(self.env["DATA_DIR"]) / "proxy.sqlite3"
+        with closing(sqlite3.connect(path, timeout=STORED_SECONDS)) as connection:
+            while (found := connection.execute(f"SELECT count(*) FROM {rows}", values).fetchone()[0]) < count:
+                assert time.monotonic() < deadline, f"{found} of {count} rows: {rows}"
+                time.sleep(0.05)
+
+    def wait_until_in_ledger(self, request_id: str) -> None:
+        ended = "gateway_requestlog WHERE request_id = ? AND duration_seconds IS NOT NULL"
+        self.wait_until_stored(ended, request_id)
 
     def _collect_output(self) -> None:
         assert self.process.stdout is not None

@@ -48,10 +48,7 @@ def ask(gateway: LiveGateway, request_id: str, **changes: Any) -> httpx.Response
     answer = httpx.post(
         f"{gateway.url}/v1/messages", headers=headers, json=a_body(model=MODEL, **changes), timeout=30
     )
-    deadline = time.monotonic() + 10
-    while f"{request_id}: " not in gateway.output and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(2 * WRITTEN_AFTER_SECONDS)
+    gateway.wait_until_in_ledger(request_id)
     return answer
 
 

@@ -8,7 +8,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 from urllib.parse import parse_qs
 
 import httpx
@@ -80,7 +80,7 @@ def test_requests_are_answered_and_cooldowns_survive_a_kill(
     emulator.state.fault("quota_exhausted", account="ada@example.com", times=None)
     with LiveGateway(emulator, tmp_path, DATABASE_URL=empty_database, ACCOUNT_STRATEGY="sticky") as gateway:
         first = ask(gateway)
-        time.sleep(0.5)
+        wait_until(lambda: cooldowns(empty_database) > 0)
         gateway.stop(signal.SIGKILL)
         emulator.state.log.clear()
         gateway.start()
@@ -336,8 +336,16 @@ def timed(url: str, **options: Any) -> tuple[float, httpx.Response]:
 
 
 def signed_calls(database_url: str) -> int:
+    return count(database_url, "SELECT count(*) FROM gateway_callsignature")
+
+
+def cooldowns(database_url: str) -> int:
+    return count(database_url, "SELECT count(*) FROM accounts_cooldown")
+
+
+def count(database_url: str, query: LiteralString) -> int:
     with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT count(*) FROM gateway_callsignature").fetchone()
+        row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
 
 

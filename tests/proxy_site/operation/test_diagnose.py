@@ -37,8 +37,6 @@ REQUEST = "req_01a2159937ef7a7b7757c249"
 STARTED = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MODEL = "claude-sonnet-4-6"
 WORDS = {"a": "[too short a word]", "/srv/home": "[here]"}
-WRITTEN_SECONDS = 1.0
-"""Twice the time after which the ledger writes a row."""
 PLANTED = [
     *("ada@example.com", "ad…@e…", "stranger@elsewhere.example", "203.0.113.7", "2001:db8::7"),
     *(
@@ -411,7 +409,7 @@ def test_a_real_request_is_diagnosed_from_a_pipe(shared_gateway: LiveGateway) ->
     )
     request_id = refused.headers["request-id"]
     wait_until(lambda: f"{request_id}: " in shared_gateway.output)
-    time.sleep(WRITTEN_SECONDS)
+    shared_gateway.wait_until_in_ledger(request_id)
 
     done = manage(
         "diagnose", request_id, "--log", "-", env=shared_gateway.env, stdin=shared_gateway.output.encode()
