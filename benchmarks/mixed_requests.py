@@ -10,7 +10,6 @@ import asyncio
 import base64
 import gzip
 import json
-import math
 import random
 import zlib
 from collections import Counter
@@ -24,7 +23,7 @@ from proxy_site.emulator.delivery.behaviour import Behaviour, fault_named, pace
 from proxy_site.emulator.pretend_model import replies
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from proxy_site.emulator.state import EmulatorState
 
@@ -149,18 +148,22 @@ async def send_for(
 ) -> Outcome:
     """Send kinds chosen at random, slow readers among them, at this pace for so long, or slower where answers
     take their time. Every request has ended when it returns."""
-    kinds = [*KINDS, *SLOW_READERS]
-    chosen = random.Random(number).choices(
-        kinds, [kind.count for kind in kinds], k=math.ceil(seconds * per_second)
-    )
-    return await _send_all(chosen, number, port, google, at_once, pause=at_once / per_second)
+    kinds, chance = [*KINDS, *SLOW_READERS], random.Random(number)
+    weights = [kind.count for kind in kinds]
+    ends = asyncio.get_running_loop().time() + seconds
+
+    def chosen() -> Iterator[Kind]:
+        while asyncio.get_running_loop().time() < ends:
+            yield from chance.choices(kinds, weights)
+
+    return await _send_all(chosen(), number, port, google, at_once, pause=at_once / per_second)
 
 
 async def _send_all(
-    to_do: list[Kind], number: int, port: int, google: EmulatorState, at_once: int, pause: float = 0.0
+    to_do: Iterable[Kind], number: int, port: int, google: EmulatorState, at_once: int, pause: float = 0.0
 ) -> Outcome:
     numbered = iter(enumerate(to_do))
-    outcome = Outcome(len(to_do))
+    outcome = Outcome()
     browser = asyncio.Lock()
 
     async def work() -> None:
@@ -168,6 +171,7 @@ async def _send_all(
         for index, kind in numbered:
             ends = asyncio.get_running_loop().time() + pause
             status = await _send_one(kind, clients, f"request-{number:02}-{index:04}")
+            outcome.requests += 1
             outcome.statuses[status] += 1
             if status not in kind.allowed:
                 outcome.wrong.append(f"{kind.name}: {status}")

@@ -116,7 +116,7 @@ def _minute(number: int, rate: float, seconds: float, google: EmulatorServer, se
         outcome.wrong,
     )
     google.start()
-    say(f"minute {number}: {minute.memory_kb} kB, {len(minute.wrong)} wrong")
+    say(" ".join([f"minute {number}:", *_cells(minute), *minute.wrong]))
     time.sleep(max(0.0, ends - time.monotonic()))
     return minute
 
@@ -150,16 +150,14 @@ def complaints(minutes: list[Minute]) -> list[str]:
 def as_text(minutes: list[Minute]) -> str:
     asked = ["minute", "requests", "failed", "hung up", "wrong"]
     head = [*asked, "CPU, s", "memory, MB", "descriptors", "threads"]
-    rows = [
-        [
-            *map(str, (number, one.requests, one.failed, one.hung_up, len(one.wrong), one.cpu_seconds)),
-            f"{one.memory_kb / 1024:.1f}",
-            str(one.descriptors),
-            str(one.threads),
-        ]
-        for number, one in enumerate(minutes, 1)
-    ]
+    rows = [[str(number), *_cells(one)] for number, one in enumerate(minutes, 1)]
     return f"{machine()}\n\n{table(head, rows)}"
+
+
+def _cells(one: Minute) -> list[str]:
+    memory = f"{one.memory_kb / 1024:.1f}"
+    asked = (one.requests, one.failed, one.hung_up, len(one.wrong))
+    return [str(each) for each in (*asked, one.cpu_seconds, memory, one.descriptors, one.threads)]
 
 
 if __name__ == "__main__":
