@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/budget.py` puts only this folder there
 
-from benchmarks.canned_upstream import CannedUpstream  # noqa: E402
+from benchmarks.canned_upstream import HOLD, CannedUpstream  # noqa: E402
 from benchmarks.counted_gateway import ENDS_OF_WINDOWS  # noqa: E402
 from benchmarks.gateway_server import ACCOUNTS, environment, import_accounts  # noqa: E402
 from benchmarks.http_client import Answer, post_request  # noqa: E402
@@ -59,8 +59,8 @@ WARM_UP = 30
 WINDOWS = 3
 REQUESTS = 50
 """In each window; the lowest window counts."""
-REQUESTS_OF_LONG_ONES = {"W2L": 20, "W4": 20}
-"""Fewer where one request makes so many calls that those made by the clock hardly change the count."""
+HOLD_SECONDS = 20
+"""The patience for the first event of a held stream."""
 EVENTS_MORE = 380
 """W2L has so many events more than W2."""
 SHOWN_SYSTEM_CALLS = 0.05
@@ -69,11 +69,12 @@ SHOWN_SYSTEM_CALLS = 0.05
 class CountedGateway:
     """A gateway that counts, and the client that sends it requests."""
 
-    def __init__(self, port: int, control: socket.socket, upstream: CannedUpstream) -> None:
-        self._port = port
+    def __init__(self, port: int, control: socket.socket, upstream: CannedUpstream, pid: int) -> None:
+        self._port, self._pid = port, pid
         self._socket, self._control = control, control.makefile("rw")
         self._upstream = upstream
         self._connection: socket.socket | None = None
+        self._held: list[socket.socket] = []
 
     def wait_until_ready(self) -> None:
         self._control.readline()
@@ -81,8 +82,9 @@ class CountedGateway:
 
     def close(self) -> None:
         """End the gateway, which ends when nobody can give it a command."""
-        if self._connection is not None:
-            self._connection.close()
+        for connection in (self._connection, *self._held):
+            if connection is not None:
+                connection.close()
         self._control.close()
         self._socket.close()
 
@@ -94,6 +96,39 @@ class CountedGateway:
         self._send(request, WARM_UP)
         found = [self._count(request, requests) for _ in range(windows)]
         return min(found, key=lambda counts: counts.get("total", counts.get("call_soon", 0.0)))
+
+    def cpu_seconds(self, workload: Workload, requests: int = REQUESTS, windows: int = WINDOWS) -> float:
+        """The CPU of one request in the event loop's thread, which does not count meanwhile: the least of the
+        windows."""
+        self._upstream.workload = workload
+        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
+        self._send(request, WARM_UP)
+        found = []
+        for _ in range(windows):
+            before = self._thread_seconds()
+            self._send(request, requests)
+            found.append((self._thread_seconds() - before) / requests)
+        return min(found)
+
+    def _thread_seconds(self) -> float:
+        schedule = Path(f"/proc/{self._pid}/task/{self._pid}/schedstat").read_text()
+        return int(schedule.split()[0]) / 1e9
+
+    def hold(self, streams: int) -> None:
+        """Open so many streams that get one event and then nothing, and keep them."""
+        workload = WORKLOADS["W2"]
+        body = workload.body.replace(b"Which of these", HOLD, 1)
+        request = post_request(self._port, "/v1/messages", workload.headers, body)
+        for _ in range(streams):
+            connection = socket.create_connection((LOOPBACK, self._port), HOLD_SECONDS)
+            connection.sendall(request)
+            received = b""
+            while b"content_block_delta" not in received:
+                piece = connection.recv(1 << 16)
+                if not piece:
+                    raise RuntimeError(repr(received[-300:]))
+                received += piece
+            self._held.append(connection)
 
     def _count(self, request: bytes, requests: int) -> Counts:
         self._tell("begin")
@@ -118,7 +153,9 @@ class CountedGateway:
 
 
 @contextmanager
-def counted_gateway(kind: str, accounts: int = 3, trace: Path | None = None) -> Iterator[CountedGateway]:
+def counted_gateway(
+    kind: str, accounts: int = 3, trace: Path | None = None, **settings: str
+) -> Iterator[CountedGateway]:
     """Run a gateway that counts `calls`, or what its `loop` is asked for; under strace with `trace`."""
     with (
         tempfile.TemporaryDirectory(prefix="gateway-budget-") as folder,
@@ -131,11 +168,11 @@ def counted_gateway(kind: str, accounts: int = 3, trace: Path | None = None) -> 
             command = ["strace", "-f", "-qq", "-o", str(trace), *command]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(
-                command, cwd=PROJECT, env=_settings(Path(folder), upstream.url),
+                command, cwd=PROJECT, env=_settings(Path(folder), upstream.url) | settings,
                 stdout=log, stderr=log, pass_fds=(theirs.fileno(),),
             )  # fmt: skip
             theirs.close()
-            gateway = CountedGateway(port, ours, upstream)
+            gateway = CountedGateway(port, ours, upstream, process.pid)
             try:
                 gateway.wait_until_ready()
                 yield gateway
