@@ -59,6 +59,8 @@ WARM_UP = 30
 WINDOWS = 3
 REQUESTS = 50
 """In each window; the lowest window counts."""
+REQUESTS_OF_LONG_ONES = {"W2L": 20, "W4": 20}
+"""Fewer where one request makes so many calls that those made by the clock hardly change the count."""
 HOLD_SECONDS = 20
 """The patience for the first event of a held stream."""
 EVENTS_MORE = 380
