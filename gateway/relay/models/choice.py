@@ -79,11 +79,11 @@ class ModelChoice:
         if routes is not self._routes_then:
             self._chosen, self._routes_then = {}, routes
         key = name, thinking
-        if key not in self._chosen:
+        if (known := self._chosen.get(key)) is None:
             if len(self._chosen) >= MOST_KEPT:
                 self._chosen = {}
-            self._chosen[key] = self.choose(name, thinking, routes.route(name).upstream_model)
-        return self._chosen[key]
+            known = self._chosen[key] = self.choose(name, thinking, routes.route(name).upstream_model)
+        return known
 
     def choose(self, name: str, thinking: bool | None, routed: str) -> Chosen:
         """Choose as `named` does, but keep nothing. It may run in any thread. `routed` is the model of the
