@@ -15,6 +15,7 @@ from accounts.models import Account, Cooldown
 from accounts.offers import ModelOffer
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
+from accounts.service import MergedOffers
 from dashboard.asked_models import ASKED_BY_CLAUDE_CODE, MOST_ASKED, AskedName, Chosen, asked_names
 from dashboard.model_rows import Serving
 from gateway.models import ModelRoute
@@ -96,10 +97,10 @@ def two_kinds(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     )
     offers = {"google": POOL, "anthropic": ("claude-opus-5-5", "claude-sonnet-4-6")}
     by_kind = {kind: {one: ModelOffer(one, one, None, None) for one in ids} for kind, ids in offers.items()}
+    merged = MergedOffers({**by_kind["google"], **by_kind["anthropic"]}, by_kind, {})
     service = SimpleNamespace(
-        offered_by_kind=lambda: by_kind,
-        cli_models=dict,
-        offered_models=lambda: {**by_kind["google"], **by_kind["anthropic"]},
+        merged_offers=lambda: merged,
+        offered_models=lambda: merged.all,
         models_of={google.pk: POOL, key.pk: offers["anthropic"]}.get,
     )
     choice = ModelChoice(cast("AccountsService", service), Routes)
