@@ -201,7 +201,9 @@ async def test_what_claude_code_asks_beside_is_answered_without_a_key(
 
 
 @pytest.mark.parametrize(
-    ("number", "answer"), [("abc", answer_to_probe("abc")), ("a" * 101, ""), (None, None)]
+    ("number", "answer"),
+    [("abc", answer_to_probe("abc")), ("a" * 101, ""), (None, None)],
+    ids=["signed", "too long", "none"],  # the answer differs by process
 )
 async def test_a_gateway_that_asks_itself_is_told(
     number: str | None, answer: str | None, client: httpx.AsyncClient
