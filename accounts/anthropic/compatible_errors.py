@@ -55,7 +55,7 @@ def parse_compatible_error(
         if _is_too_long(status, error.message):
             return replace(error, kind=FailureKind.PROMPT_TOO_LONG)
         return replace(error, kind=FailureKind.IN_A_CIRCLE) if status == LOOP_DETECTED else error
-    message = said(body) or excerpt_of(raw) or f"HTTP {status}"
+    message = said(body) or f"The server answers {status} with {excerpt_of(raw) or 'nothing'}"
     return _error(status, message, body, wait_seconds_of({}, "", headers, now))
 
 
@@ -99,7 +99,7 @@ def _kind(status: int, message: str) -> FailureKind:
         return FailureKind.PROMPT_TOO_LONG
     if status == 404 and "model" in message.lower():
         return FailureKind.NOT_FOUND
-    if status in {404, 405} or 300 <= status < 400:
+    if status in {404, 405} or 200 <= status < 400:
         return FailureKind.WRONG_ADDRESS
     if status in {500, 503} and "overloaded" in message.lower():
         return FailureKind.CAPACITY

@@ -8,6 +8,7 @@ answer the request can be tried elsewhere.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -31,6 +32,7 @@ _TOLD = (b"message_", b"error", b"ping", b"signature", b"redacted_thinking")
 _NAME = re.compile(rb"^event:[ ]?([a-z_]+)", re.MULTILINE)
 _TYPE = re.compile(rb'"type"\s*:\s*"([a-z_]+)"')
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+_NAMES = {b"message_start", b"message_delta", b"message_stop", b"ping", b"error"}
 _CONTENT = {b"content_block_start", b"content_block_delta", b"content_block_stop"}
 
 
@@ -58,6 +60,10 @@ class PassedStream:
         self._is_mended = is_mended
         self._input_estimate = input_estimate
         self.has_begun = False
+        self.is_of_openai = False
+        """A chunk in OpenAI's format has come."""
+        self._adds_names = False
+        """The events have no names of their own."""
         self._has_news = False
         """True when an event with content, or the end, has arrived since bytes were last returned."""
         self._buffer = bytearray()
@@ -94,6 +100,7 @@ class PassedStream:
         return (
             is_whole
             and self.has_begun
+            and not self._adds_names
             and b"content_block_" in buffer
             and not any(map(buffer.__contains__, _TOLD))
         )
@@ -126,6 +133,8 @@ class PassedStream:
 
     def _event(self, raw: bytes) -> bytes:
         name = self._name_of(raw)
+        if self._is_mended and _NAME.search(raw) is None and _DATA.search(raw) is not None:
+            raw = self._named(raw, name)
         if name in _CONTENT:
             self.has_begun = self._has_news = True
             if self._signer is not None and (b"signature" in raw or b"redacted_thinking" in raw):
@@ -141,6 +150,18 @@ class PassedStream:
             self.error = _data_of(raw)
             return b""
         return raw
+
+    def _named(self, raw: bytes, name: bytes) -> bytes:
+        """The event with the name that its data tells, since clients read none without; b"" for one of
+        another format, of which errors are kept."""
+        if name in _CONTENT or name in _NAMES:
+            self._adds_names = True
+            return b"event: %b\n%b" % (name, raw.lstrip())
+        with suppress(ValueError):
+            event = _data_of(raw)
+            self.error = event if event.get("error") else None
+            self.is_of_openai |= "choices" in event
+        return b""
 
     @staticmethod
     def _name_of(raw: bytes) -> bytes:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 QUERY = re.compile(r"[A-Za-z0-9_.~=&-]{1,200}")
 BYTES_PER_TOKEN = 4
+GZIP = b"\x1f\x8b"
 LONGEST_WHOLE_BYTES = 64 * 1024 * 1024
 OF_THE_GATEWAY = ("betas", "said_first", "stream")
 """Fields of a parsed request that are not members of a body, or are set separately."""
@@ -155,6 +156,8 @@ class PassedAnswer:
         return self._stream.error is not None
 
     def receive(self, data: bytes) -> list[StreamEvent]:
+        if not self._stream.has_begun and data.startswith(GZIP):
+            raise MalformedStream("a compressed answer, which was not asked for")
         if self._whole is None and not self._stream.has_begun and _is_no_stream(data):
             self._whole = bytearray()
         if self._whole is not None:
@@ -173,6 +176,8 @@ class PassedAnswer:
         rest += self._passed(lambda _: self._stream.close(), b"")
         if self._stream.is_over:
             return rest
+        if self._stream.is_of_openai:
+            raise _wrong_answer(b"", {"choices": []})
         if not self._stream.has_begun:
             raise EmptyAnswer(None)
         raise BrokenAnswer("the server ended it before its end")
