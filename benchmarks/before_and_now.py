@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,8 @@ class BeforeAndNow:
         self._commit = commit
 
     def __enter__(self) -> Self:
+        # SIGTERM must remove the folders, too: SystemExit leaves through the `with` blocks.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         with ExitStack() as stack:
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-benchmark-")))
             self._manage_before = stack.enter_context(_worktree(self._commit))
