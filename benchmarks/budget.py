@@ -51,8 +51,7 @@ BUDGETS = {
     "pool": 1.5,
 }
 """Function calls of one request by workload, and of one event of a long stream; tasks, timers, callbacks and
-system calls for random bytes of W2, one of whose timers is uvicorn's for the idle connection; the pool's
-calls with 20 accounts, in those with one."""
+system calls for random bytes of W2; the pool's calls with 20 accounts, in those with one."""
 TOLERANCE = 0.1
 """Of one request, for what the gateway does meanwhile by the clock."""
 WARM_UP = 30
