@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Access:
     """A secret (token or key) that was valid when it was made, and further `details` by name that the
     account's upstream needs (Google: "project_id")."""

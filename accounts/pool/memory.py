@@ -60,9 +60,11 @@ class MemoryState:
         self.previous = account_id
         self.change_score(account_id, now, tokens=-1)
         if conversation:
+            known = conversation in self._conversations
             self._conversations[conversation] = account_id
-            self._conversations.move_to_end(conversation)
-            if len(self._conversations) > CONVERSATIONS_REMEMBERED:
+            if known:
+                self._conversations.move_to_end(conversation)
+            elif len(self._conversations) > CONVERSATIONS_REMEMBERED:
                 self._conversations.popitem(last=False)
         return True
 

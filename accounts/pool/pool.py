@@ -173,7 +173,7 @@ class Pool:
         """
         if request.without_capacity:
             self._count_capacity_reports(request)
-        lease = self.lease(request)
+        lease = self.lease(request) if self._queue.count else self._lease(request)
         if lease is not None:
             return lease
         waiter = self.queue(request, request.wait_limits(deadline, may_wait=may_wait), deadline)

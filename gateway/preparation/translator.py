@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from accounts.live_settings import live
+from accounts import live_settings
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
 from gateway.dialects.anthropic.tool_lists import ToolList
@@ -143,7 +143,7 @@ class RequestTranslator:
         self, search: RequestedSearch, request: MessagesRequest, model: UpstreamModel
     ) -> TranslatedRequest:
         """Translate a web search. Raises GatewayError."""
-        preamble = live("SYSTEM_PREAMBLE")
+        preamble = live_settings.current["SYSTEM_PREAMBLE"]
         if not isinstance(request, LargeRequest):
             return translate_search(search, request, model, system_preamble=preamble)
         return await self._workers.run(
@@ -198,9 +198,10 @@ def _are_quickly_translated(request: MessagesRequest) -> bool:
 
 
 def _options() -> TranslationOptions:
+    current = live_settings.current
     return TranslationOptions(
-        system_preamble=live("SYSTEM_PREAMBLE"),
-        default_thinking_budget=live("DEFAULT_THINKING_BUDGET"),
-        default_thinking_level=live("DEFAULT_THINKING_LEVEL") or None,
-        max_context_tokens=live("MAX_CONTEXT_TOKENS"),
+        system_preamble=current["SYSTEM_PREAMBLE"],
+        default_thinking_budget=current["DEFAULT_THINKING_BUDGET"],
+        default_thinking_level=current["DEFAULT_THINKING_LEVEL"] or None,
+        max_context_tokens=current["MAX_CONTEXT_TOKENS"],
     )

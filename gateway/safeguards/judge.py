@@ -134,6 +134,8 @@ class Judge:
 
         ``messages`` are those the user has typed, ``origin`` is the request's record.
         """
+        if not safeguards:
+            return None
         contexts = {one["type"]: one.get("classifier_context") for one in safeguards}
         context = contexts.get(DANGEROUS_TOOL_USE)
         if not isinstance(context, dict):

@@ -56,7 +56,7 @@ class AnswerReader(Protocol):
         `receive`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """One call of an upstream, and the reader of its answer."""
 
