@@ -18,7 +18,7 @@ LONGEST_FIRST_TEXT = 16_384
 STAYS_IN_THE_BODY = frozenset({"messages", "system", "tools"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestSummary:
     """Facts about messages, system and tools that the gateway needs besides their translation."""
 
@@ -47,7 +47,7 @@ def _first_text(content: str | list[dict[str, Any]]) -> str:
     return next((block["text"] for block in content if block.get("type") == "text"), "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LargeRequest(MessagesRequest):
     """A request whose ``messages``, ``system`` and ``tools`` stay in the body; the attributes of these names
     hold additions only.

@@ -42,7 +42,7 @@ class PassedRequest:
     query: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelCall:
     """One request for one model, with the access of the account that sends it.
 
@@ -62,7 +62,7 @@ class ModelCall:
     """How long the first bytes may take; 0 for UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WireRequest:
     """A POST request without the address. `path` begins with "/"; `body` is sent in these pieces."""
 

@@ -43,7 +43,7 @@ TEXT_FIELDS: dict[str, type] = {
 """The types of the fields of a plain request. No rule connects two of them unless ``max_tokens`` is 0."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessagesRequest:
     """A checked request. Blocks, tools and options are the parsed plain dicts.
 

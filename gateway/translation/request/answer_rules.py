@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ThinkingDisplay = Literal["text", "omitted", "none"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerRules:
     """Rules for the answer, as the response translation applies them.
 

@@ -40,7 +40,7 @@ MIN_TOP_P_WITH_THINKING = 0.95
 MAX_GEMINI_STOP_SEQUENCES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranslationOptions:
     """The operator's settings for translation. With ``max_context_tokens`` 0 no turns are left out."""
 
@@ -50,7 +50,7 @@ class TranslationOptions:
     max_context_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TranslatedRequest:
     """A request ready for JSON (the sender adds sessionId), and what is needed to read its answer.
 
