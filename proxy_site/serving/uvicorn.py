@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,7 +17,7 @@ from urllib.parse import unquote
 import httptools
 import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.api.application import send_error
@@ -38,12 +37,11 @@ from proxy_site.serving.limits import (
     unreadable_response,
 )
 from proxy_site.serving.listener import BACKLOG
+from proxy_site.serving.uvicorn_cycle import Message, RequestCycle
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
-
-    from uvicorn.protocols.http.flow_control import FlowControl
+    from collections.abc import Callable
 
     from proxy_site.serving.lifecycle import Lifecycle
 
@@ -51,13 +49,6 @@ logger = logging.getLogger(__name__)
 
 MOST_PIPELINED = 100
 """The most requests of one connection that wait for the response to an earlier one."""
-UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f()<>@,;:\[\]={} \\"]')
-"""Matches bytes that names of a response's headers must not have, or a line break, which separates the names
-here."""
-UNFIT_FOR_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-Header = tuple[bytes, bytes]
-Message = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -126,133 +117,6 @@ class IdleLimit(Waiting):
     def expire(self) -> None:
         if self._close is not None:
             self._close()
-
-
-class RequestCycle:
-    """A request and its response, between the protocol and the application, for which `receive` and `send`
-    are ASGI's. It replaces uvicorn's, which looks at each header of a response separately. The head of a
-    response is sent together with the first piece of its body."""
-
-    def __init__(self, protocol: GatewayProtocol, *, keep_alive: bool, expects_continue: bool) -> None:
-        self.scope: Message = protocol.scope  # type: ignore[assignment]
-        self.transport: asyncio.Transport = protocol.transport
-        self.keep_alive = keep_alive
-        self.disconnected = False
-        self.response_started = False
-        self.response_complete = False
-        self.more_body = True
-        self.body = bytearray()
-        """The part of the body that has arrived and was not received yet."""
-        self._protocol = protocol
-        self._flow: FlowControl = protocol.flow
-        self._expects_continue = expects_continue
-        self._has_news = False
-        """True when `receive` need not wait."""
-        self._news: asyncio.Event | None = None
-        """The event for a `receive` that waits; None until there is one."""
-        self._head = b""
-        self._is_chunked = False
-        self._unsent = 0
-        """The bytes of the response's body that are still to come, by its Content-Length."""
-
-    def tell(self) -> None:
-        """End the wait of `receive`."""
-        self._has_news = True
-        if self._news is not None:
-            self._news.set()
-
-    @property
-    def has_whole_body(self) -> bool:
-        """True when `take_body` may be called: the whole body has arrived, and the client does not wait for
-        100 Continue."""
-        return not (self.more_body or self._expects_continue)
-
-    def take_body(self) -> bytearray:
-        """Return the whole body; used in place of `receive`."""
-        body, self.body = self.body, bytearray()
-        self._has_news = False
-        return body
-
-    async def receive(self) -> Message:
-        if self._expects_continue and not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._expects_continue = False
-        if not (self.disconnected or self.response_complete):
-            self._flow.resume_reading()
-            if not self._has_news:
-                self._news = self._news or asyncio.Event()
-                self._news.clear()
-                await self._news.wait()
-            self._has_news = False
-        if self.disconnected or self.response_complete:
-            return {"type": "http.disconnect"}
-        body, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
-
-    async def send(self, message: Message) -> None:
-        """Send an ASGI message. Raises RuntimeError for a response that breaks HTTP or ASGI."""
-        if self._flow.write_paused and not self.disconnected:
-            await self._flow.drain()
-        if self.disconnected:
-            return
-        due = "http.response.body" if self.response_started else "http.response.start"
-        if message["type"] != due or self.response_complete:
-            raise RuntimeError(f"{message['type']} is not what comes next in a response")
-        if not self.response_started:
-            self.response_started = True
-            self._expects_continue = False
-            self._head = self._head_of(message["status"], message.get("headers", ()))
-            return
-        ends = not message.get("more_body", False)
-        self._write(message.get("body", b""), ends=ends)
-        if ends:
-            if self._unsent:
-                raise RuntimeError("the response is shorter than its Content-Length")
-            self.response_complete = True
-            self.tell()
-            if not self.keep_alive:
-                self.transport.close()
-            self._protocol.on_response_complete()
-
-    def _head_of(self, status: int, headers: Sequence[Header]) -> bytes:
-        names, values = zip(*headers, strict=True) if headers else ((), ())
-        joined = b"\n".join(names).lower()
-        if UNFIT_FOR_NAMES.search(joined) or UNFIT_FOR_VALUES.search(b"".join(values)):
-            raise RuntimeError("a header of the response is malformed")
-        named = dict(zip(joined.split(b"\n"), values, strict=True)) if headers else {}
-        lines = [STATUS_LINE[status]]
-        for name, (_, value) in zip(joined.split(b"\n"), headers, strict=False):
-            lines += (name, b": ", value, b"\r\n")
-        if named.get(b"connection", b"").lower() == b"close":
-            self.keep_alive = False
-        elif not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        if b"content-length" in named:
-            self._unsent = int(named[b"content-length"])
-        elif self.scope["method"] != "HEAD" and status not in {204, 304}:
-            self._is_chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
-
-    def _write(self, body: bytes, *, ends: bool) -> None:
-        """Write a piece of the body, after the head if that was not sent yet."""
-        pieces = [self._head] if self._head else []
-        self._head = b""
-        if self.scope["method"] == "HEAD":
-            self._unsent = 0
-        elif self._is_chunked:
-            if body:
-                pieces += (b"%x\r\n" % len(body), body, b"\r\n")
-            if ends:
-                pieces.append(b"0\r\n\r\n")
-        elif body:
-            if len(body) > self._unsent:
-                raise RuntimeError("the response is longer than its Content-Length")
-            self._unsent -= len(body)
-            pieces.append(body)
-        if pieces:
-            self.transport.writelines(pieces)
 
 
 class GatewayProtocol(HttpToolsProtocol):
