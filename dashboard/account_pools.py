@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from accounts.failures import LIMITS
 from accounts.kinds.families import families_offered
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
-from accounts.quota.outlook import Fate, family_of, outlooks_of
+from accounts.quota.outlook import Fate, family_of, outlooks_of, weeks_of
 from accounts.quota.pools import QuotaPool, is_in_use, pools_of
 from accounts.service import running_service
 from accounts.status.unpaid_keys import keys_standing_by
@@ -82,19 +82,33 @@ class AccountPools:
 @dataclass(frozen=True, slots=True)
 class FamilyOutlook:
     """How long a family lasts. `ends_first` is the account that will be empty at `ends_at`, while `others`
-    still have quota left."""
+    still have quota left. `of_week` is the outlook of the limits over a week, None for accounts without
+    them."""
 
     outlook: Outlook
     ends_first: Account | None = None
     ends_at: datetime | None = None
     others: Sequence[Account] = ()
+    of_week: Outlook | None = None
+
+    @property
+    def week_runs_out(self) -> Outlook | None:
+        """The outlook of the week when its limit runs out, later than `outlook` tells."""
+        week, back_at = self.of_week, self.outlook.back_at
+        if week is None or week.fate is not Fate.RUNS_OUT or week.at is None:
+            return None
+        return week if back_at is None or week.at > back_at else None
 
 
 def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
     """Return how long the usable ones of these accounts last together, by family of models."""
     usable = [one for one in accounts if one.is_used]
-    found = outlooks_of([one.pools for one in usable], timezone.now().timestamp())
-    return {family: _with_first_end(family, one, usable) for family, one in found.items()}
+    pools, now = [one.pools for one in usable], timezone.now().timestamp()
+    weeks = weeks_of(pools, now)
+    return {
+        family: replace(_with_first_end(family, one, usable), of_week=weeks.get(family))
+        for family, one in outlooks_of(pools, now).items()
+    }
 
 
 def _with_first_end(family: str, outlook: Outlook, usable: list[AccountPools]) -> FamilyOutlook:

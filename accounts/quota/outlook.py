@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from accounts.quota.pools import QuotaPool
 
 FAMILIES = ("Claude", "Gemini")
+WEEK = "weekly"
+"""The name of the span of a week."""
 
 
 class Limit(NamedTuple):
@@ -91,12 +93,30 @@ def _offered(accounts: list[Sequence[QuotaPool]]) -> list[str]:
     return [family for family in FAMILIES if not offered or family in offered]
 
 
+def weeks_of(accounts: Iterable[Sequence[QuotaPool]], now: float) -> dict[str, Outlook]:
+    """Return the outlook of the limits over a week alone, for each family for which all these accounts have
+    such a limit. `accounts` is that of `outlooks_of`."""
+    known = [pools for pools in accounts if pools]
+    found = {}
+    for family in _offered(known):
+        limits = _limits_of(family, known)
+        weeks = [{WEEK: one[WEEK]} for one in limits if one is not None and WEEK in one]
+        if weeks and len(weeks) == len(limits):
+            found[family] = outlook(weeks, 0, now)
+    return found
+
+
 def _of_family(family: str, accounts: list[Sequence[QuotaPool]], now: float) -> Outlook:
+    limits = _limits_of(family, accounts)
+    return outlook([one for one in limits if one is not None], limits.count(None), now)
+
+
+def _limits_of(family: str, accounts: list[Sequence[QuotaPool]]) -> list[AccountLimits | None]:
     limits = []
     for pools in accounts:
         own = [pool for pool in pools if family_of(pool.name) == family]
         limits.append(max(own, key=_fullness).limits() if own else None)
-    return outlook([one for one in limits if one is not None], limits.count(None), now)
+    return limits
 
 
 def _fullness(pool: QuotaPool) -> float:

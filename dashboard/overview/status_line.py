@@ -29,13 +29,11 @@ class FamilyStatus:
 
     @property
     def level(self) -> str:
-        if self.available == 0:
-            return "bad"
-        return "good" if self.available == self.accounts else "warn"
+        return "good" if self.available else "bad"
 
     @property
     def sign(self) -> str:
-        return {"good": "●", "warn": "◐", "bad": "✕"}[self.level]
+        return "✓" if self.available else "✕"
 
 
 class Standing(NamedTuple):

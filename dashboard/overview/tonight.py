@@ -1,4 +1,4 @@
-"""Whether each family of models lasts until tonight, as the overview's second line says it. Pure."""
+"""Whether each family of models lasts until tonight, as the overview says it. Pure."""
 
 from __future__ import annotations
 
@@ -21,20 +21,18 @@ SHORTEST = timedelta(hours=4)
 @dataclass(frozen=True, slots=True)
 class Tonight:
     """The forecast for a family of models until tonight. `lasts` tells whether its quota lasts; None while
-    that is unknown. `gap_seconds` is how long no quota is left, for a family that runs out and whose reset is
-    known."""
+    that is unknown."""
 
     family: str
     outlook: Outlook
     lasts: bool | None
-    gap_seconds: float | None = None
 
 
 def tonight_of(outlooks: Mapping[str, Outlook], now: datetime) -> list[Tonight]:
     """Return the families that accounts offer. `now` is in the operator's zone, whose midnight counts."""
     end = end_of_tonight(now)
     return [
-        Tonight(family, outlook, _lasts(outlook, end), _gap(outlook))
+        Tonight(family, outlook, _lasts(outlook, end))
         for family, outlook in outlooks.items()
         if outlook.fate is not Fate.NO_ACCOUNT
     ]
@@ -51,9 +49,3 @@ def _lasts(outlook: Outlook, end: datetime) -> bool | None:
     if outlook.fate is Fate.RUNS_OUT:
         return outlook.moment is not None and outlook.moment >= end
     return outlook.fate in {Fate.LASTS, Fate.UNUSED}
-
-
-def _gap(outlook: Outlook) -> float | None:
-    if outlook.fate is not Fate.RUNS_OUT or outlook.at is None or outlook.back_at is None:
-        return None
-    return max(0.0, outlook.back_at - outlook.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from django import template
@@ -48,6 +48,8 @@ e-mail and IPv4 addresses. Also used by JavaScript."""
 HATCHES = {"waited": "hatch", "in line": "hatch", "until first event": "hatch-begun"}
 """Patterns in requests/request.html, by kind of segment (dashboard/requests/waterfall.py)."""
 
+A_DAY = timedelta(days=1)
+
 register = template.Library()
 for name, function in formats.FORMATS.items():
     register.filter(name, function)
@@ -56,8 +58,9 @@ for name, function in formats.FORMATS.items():
 @register.simple_tag
 def moment(at: datetime | None, form: str = "clock", late: int | None = None) -> str:
     """Return a `<time>` element. `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short"
-    (14:59), "age" (4 s), or "countdown" and "ago", which static/dashboard/times.js fills ("in 20 min", "40
-    min ago"). The element around an age gets the class `late` once it is more than `late` seconds."""
+    (14:59), "near" (14:59 within 24 hours), "age" (4 s), or "countdown" and "ago", which
+    static/dashboard/times.js fills ("in 20 min", "40 min ago"). The element around an age gets the class
+    `late` once it is more than `late` seconds."""
     if at is None:
         return formats.NONE
     local = timezone.localtime(at)
@@ -73,10 +76,12 @@ def _as_text(local: datetime, form: str) -> str:
     now = datetime.now(local.tzinfo)
     if form == "age":
         return formats.age((now - local).total_seconds())
+    if form == "near" and abs(local - now) < A_DAY:
+        return f"{local:%H:%M}"
     if local.date() != now.date():
         return f"{local.day} {local:%b %H:%M}"
     clock = _date_and_clock(local)[11:]
-    return clock[:5] if form == "short" else clock
+    return clock if form == "clock" else clock[:5]
 
 
 def _date_and_clock(local: datetime) -> str:

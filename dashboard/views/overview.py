@@ -71,13 +71,14 @@ def overview(request: HttpRequest) -> HttpResponse:
         "span": span,
         "spans": list(SPANS),
         "families": families,
-        "said_of": next((family.name for family in families if family.accounts), ""),
         "dry": dry[:MOST_DRY],
         "more_dry": max(0, len(dry) - MOST_DRY),
-        "tonight": tonight_of(
-            {family: found.outlook for family, found in outlooks.items()}, timezone.localtime(now)
-        ),
-        "ending": [(family, found) for family, found in outlooks.items() if found.ends_first],
+        "tonight": [
+            (one, outlooks[one.family])
+            for one in tonight_of(
+                {family: found.outlook for family, found in outlooks.items()}, timezone.localtime(now)
+            )
+        ],
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),
         **_first_events(SPANS[span]),

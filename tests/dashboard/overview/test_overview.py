@@ -44,8 +44,14 @@ def test_queries_do_not_grow_with_accounts(
 def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     add_accounts(3)
     page = operator.get("/").content.decode()
-    assert "Claude: 2 of 3 accounts ready." in page
-    assert "◐ Claude ◐ Gemini" in page
+    assert "Claude: yes, 2 of 3 accounts ready." in page
+    assert "✓ Claude ✓ Gemini" in page
+
+
+def test_a_family_without_a_ready_account_is_told_with_its_return(operator: Client) -> None:
+    add_accounts(1)
+    page = text_of(operator.get("/").content.decode())
+    assert re.search(r"✕\sClaude: no, 0 of 1 account ready, back at \d\d:\d\d\.", unescape(page))
 
 
 def test_keys_count_for_their_own_models_only(operator: Client) -> None:
@@ -53,8 +59,8 @@ def test_keys_count_for_their_own_models_only(operator: Client) -> None:
     for number, kind in enumerate(("gemini", "anthropic", "compatible")):
         Account.objects.create(kind=kind, given_name=f"{kind} key {number}", terms_accepted_at=timezone.now())
     page = operator.get("/").content.decode()
-    assert "Claude: 3 of 4 accounts ready." in page
-    assert "Other models: 1 of 1." in page
+    assert "Claude: yes, 3 of 4 accounts ready." in page
+    assert "Other models: yes, 1 of 1 account ready." in page
     assert "3 keys</a> have no quota to show" in page
 
 
@@ -65,10 +71,13 @@ def test_dry_accounts_are_named(operator: Client) -> None:
     page = operator.get("/").content.decode()
 
     assert re.search(
-        r'<a href="/accounts/\d+" data-private>a0@example.com</a> is out of <b>Claude</b> until <time', page
+        r'<b><a href="/accounts/\d+" data-private>a0@example.com</a></b> is out of quota for Claude, '
+        r"back at <b><time",
+        page,
     )
-    assert page.count("is out of <b>Gemini</b> until") == 2
+    assert page.count("is out of quota for Gemini, back at <b>") == 2
     assert "and 3 more" in page
+    assert page.index("is out of quota") < page.index("Tonight:") < page.index("Span of time")
 
 
 def text_of(page: str) -> str:
@@ -87,11 +96,9 @@ def test_whether_it_lasts_until_tonight_is_one_sentence_for_each_family(operator
 
     page = text_of(operator.get("/").content.decode())
 
-    clock = r"(?:\d+ \w+ )?\d\d:\d\d"
-    assert re.search(
-        rf"! Tonight: no, Claude runs out about {clock}, [\w ]+ before it is back at {clock}", page
-    )
-    assert re.search(rf"✕ Tonight: Gemini is empty until {clock}", page)
+    clock = r"\d\d:\d\d"
+    assert re.search(rf"! Tonight: no, Claude runs out about {clock} and is back at {clock}\.", page)
+    assert re.search(rf"✕ Tonight: no, Gemini is empty until {clock}\.", page)
 
 
 def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> None:
@@ -107,10 +114,29 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
 
     page = text_of(operator.get("/").content.decode())
 
-    assert re.search(r"✓ Tonight: yes, Claude lasts past its reset at [\w: ]*\d\d:\d\d", page)
     assert re.search(
-        r"ada@example.com's share of Claude ends at [\w: ]*\d\d:\d\d, linus@example.com carries on", page
+        r"✓ Tonight: yes, Claude lasts\. Its quota is full again at \d\d:\d\d "
+        r"\(ada@example.com's share ends \d\d:\d\d, then linus@example.com carries on\)\.",
+        page,
     )
+    assert "This week" not in page
+
+
+def test_a_week_that_runs_out_is_told_with_its_return(operator: Client) -> None:
+    add_accounts(2)
+    now = timezone.now()
+    QuotaSnapshot.objects.update(remaining_fraction=0.9)
+    for account in Account.objects.all():
+        for hours, fraction in ((1, 0.5), (0, 0.4)):
+            at = now - timedelta(hours=hours)
+            QuotaWindow.objects.create(
+                account=account, family="claude", span="weekly", remaining_fraction=fraction,
+                reset_at=now + timedelta(days=3), taken_at=at, seen_at=at,
+            )  # fmt: skip
+
+    page = text_of(operator.get("/").content.decode())
+
+    assert re.search(r"! This week: Claude runs out about \d\d:\d\d and is back at \d+ \w+ \d\d:\d\d\.", page)
 
 
 def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -> None:

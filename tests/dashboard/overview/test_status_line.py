@@ -31,7 +31,7 @@ def test_an_unusable_account_counts_for_no_family() -> None:
     claude, _ = status_of_families(
         [Standing(True, FAMILIES, [CLAUDE, GEMINI]), Standing(False, FAMILIES, [CLAUDE, GEMINI])]
     )
-    assert (claude.available, claude.accounts, claude.level) == (1, 2, "warn")
+    assert (claude.available, claude.accounts, claude.level) == (1, 2, "good")
 
 
 def test_a_key_counts_only_for_what_it_offers() -> None:
@@ -77,7 +77,7 @@ def test_one_account_with_quota_is_enough() -> None:
     claude, _ = status_of_families(
         [Standing(True, FAMILIES, [empty(CLAUDE, SOON)]), Standing(True, FAMILIES, [CLAUDE])]
     )
-    assert (claude.available, claude.level, claude.back_at) == (1, "warn", None)
+    assert (claude.available, claude.level, claude.back_at) == (1, "good", None)
 
 
 def test_a_model_with_a_quota_of_its_own_keeps_its_family() -> None:

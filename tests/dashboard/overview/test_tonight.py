@@ -34,11 +34,6 @@ def test_a_family_lasts_until_midnight(outlook: Outlook, lasts: bool | None) -> 
     assert of(outlook).lasts is lasts
 
 
-def test_how_long_there_is_nothing_is_known_with_the_return_alone() -> None:
-    assert of(Outlook(Fate.RUNS_OUT, at(1), at(2.5))).gap_seconds == 5400
-    assert of(Outlook(Fate.RUNS_OUT, at(1))).gap_seconds is None
-
-
 def test_families_without_an_account_have_no_sentence() -> None:
     assert tonight_of({"Gemini": Outlook(Fate.NO_ACCOUNT)}, NOON) == []
 
