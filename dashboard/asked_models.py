@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.kinds.registry import KINDS
 from dashboard.model_rows import what_is_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from dashboard.model_rows import Left, Serving
@@ -47,21 +47,38 @@ class Way:
         return KINDS[self.kind].provider
 
 
+class Name(NamedTuple):
+    text: str
+    is_mapped: bool = False
+
+
 @dataclass(frozen=True, slots=True)
-class AskedName:
-    name: str
+class AskedNames:
+    """Names that are answered alike."""
+
+    names: Sequence[Name]
     asked: int
-    """The number of requests for the name."""
-    is_mapped: bool
-    now: Way | None
-    """What answers now; None when no account can answer."""
-    then: Sequence[Way]
-    """What answers after that is used up, in this order."""
+    """The number of requests for these names."""
+    ways: Sequence[Way]
+    """The models of the names and then of their fallbacks, also while their accounts are used up."""
     back_at: datetime | None = None
-    """While no account can answer: when the first account that serves the name can be used again, None when
+    """When the first account that serves the names can be used again; None while one can, or when
     unknown."""
     is_offered: bool = True
-    """True when an account serves the name, usable or not."""
+    """True when an account serves the names, usable or not."""
+
+    @property
+    def now(self) -> Way | None:
+        """What answers now; None when no account can answer."""
+        return next(self._ready(), None)
+
+    @property
+    def then(self) -> list[Way]:
+        """What answers after that is used up, in this order."""
+        return list(self._ready())[1:]
+
+    def _ready(self) -> Iterator[Way]:
+        return (way for way in self.ways if way.left.ready)
 
 
 def asked_names(
@@ -69,32 +86,38 @@ def asked_names(
     chosen: Callable[[str], Chosen],
     accounts: Sequence[Serving],
     header_mode: HeaderMode,
-) -> list[AskedName]:
-    """Return Claude Code's names, then the other names that clients ask for, the most frequent first. `asked`
-    has the number of requests by name."""
+) -> list[AskedNames]:
+    """Return Claude Code's names, then the other names that clients ask for, the most frequent first, with
+    names that are answered alike beside the first of them. `asked` has the number of requests by name."""
     others = [name for name in asked if name and name not in ASKED_BY_CLAUDE_CODE]
     others.sort(key=lambda name: (-asked[name], name))
-    return [
-        _answered(name, asked.get(name, 0), chosen(name), accounts, header_mode)
-        for name in (*ASKED_BY_CLAUDE_CODE, *others[:MOST_ASKED])
-    ]
+    found: list[AskedNames] = []
+    for name in (*ASKED_BY_CLAUDE_CODE, *others[:MOST_ASKED]):
+        _add(found, _answered(name, asked.get(name, 0), chosen(name), accounts, header_mode))
+    return found
+
+
+def _add(found: list[AskedNames], more: AskedNames) -> None:
+    """Add a name, to the row of names that are answered alike if there is one."""
+    for place, one in enumerate(found):
+        if more.is_offered and one.ways == more.ways:
+            found[place] = replace(one, names=[*one.names, *more.names], asked=one.asked + more.asked)
+            return
+    found.append(more)
 
 
 def _answered(
     name: str, asked: int, chosen: Chosen, accounts: Sequence[Serving], header_mode: HeaderMode
-) -> AskedName:
+) -> AskedNames:
     own = _ways(chosen.models, accounts, header_mode)
     further = [
         way for models in chosen.fallbacks for way in _ways(models, accounts, header_mode, is_fallback=True)
     ]
-    ready = [way for way in (*own, *further) if way.left.ready]
     returns = [way.left.back_at for way in own if way.left.back_at is not None]
-    return AskedName(
-        name,
+    return AskedNames(
+        [Name(name, chosen.is_mapped)],
         asked,
-        chosen.is_mapped,
-        now=ready[0] if ready else None,
-        then=ready[1:],
+        [*own, *further],
         back_at=min(returns, default=None),
         is_offered=bool(own),
     )

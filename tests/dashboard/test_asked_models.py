@@ -16,7 +16,7 @@ from accounts.offers import ModelOffer
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
 from accounts.service import MergedOffers
-from dashboard.asked_models import ASKED_BY_CLAUDE_CODE, MOST_ASKED, AskedName, Chosen, asked_names
+from dashboard.asked_models import ASKED_BY_CLAUDE_CODE, MOST_ASKED, AskedNames, Chosen, Name, asked_names
 from dashboard.model_rows import Serving
 from gateway.models import ModelRoute
 from gateway.relay.models.choice import ModelChoice
@@ -45,12 +45,12 @@ def ada(*pools: QuotaPool, rank: tuple[int, int] = (0, 0)) -> Serving:
     return Serving(True, pools, "ada", [*POOL, "gemini-3-flash"], rank=rank)
 
 
-def answered(name: str, chosen: Chosen, *accounts: Serving) -> AskedName:
+def answered(name: str, chosen: Chosen, *accounts: Serving) -> AskedNames:
     rows = asked_names({}, lambda one: chosen if one == name else Chosen({}), accounts, "antigravity")
-    return next(row for row in rows if row.name == name)
+    return next(row for row in rows if row.names[0].text == name)
 
 
-def ways(row: AskedName) -> list[tuple[str, str]]:
+def ways(row: AskedNames) -> list[tuple[str, str]]:
     return [(way.model, way.kind) for way in (*([row.now] if row.now else []), *row.then)]
 
 
@@ -83,8 +83,21 @@ def test_a_name_that_no_account_serves_is_not_offered() -> None:
 def test_claude_codes_names_come_first_then_those_asked_for_most() -> None:
     asked = {"": 99, "opus": 2, **{f"model-{number:02}": number for number in range(30)}}
     rows = asked_names(asked, lambda _: Chosen({}), [], "cli")
-    assert [row.name for row in rows[:3]] == list(ASKED_BY_CLAUDE_CODE)
+    assert [row.names[0].text for row in rows[:3]] == list(ASKED_BY_CLAUDE_CODE)
     assert [row.asked for row in rows] == [2, 0, 0, *range(29, 29 - MOST_ASKED, -1)]
+
+
+def test_names_that_are_answered_alike_share_a_row() -> None:
+    asked = {"opus": 2, "claude-opus-4-6": 40, "opus-with-fallback": 1, "unknown-a": 7, "unknown-b": 6}
+    opus = {"opus": Chosen(OPUS, is_mapped=True), "claude-opus-4-6": Chosen(OPUS)}
+    chosen = opus | {"opus-with-fallback": Chosen(OPUS, [FLASH])}
+
+    for account in (ada(FULL), ada(EMPTY)):
+        rows = asked_names(asked, lambda name: chosen.get(name, Chosen({})), [account], "antigravity")
+        assert rows[0].names == [Name("opus", is_mapped=True), Name("claude-opus-4-6")]
+        assert [(row.names[0].text, row.asked) for row in rows if row.asked] == [
+            ("opus", 42), ("unknown-a", 7), ("unknown-b", 6), ("opus-with-fallback", 1)
+        ]  # fmt: skip
 
 
 @pytest.fixture
@@ -123,7 +136,7 @@ def test_the_page_says_what_answers_now_and_what_then(operator: Client) -> None:
     )
     ModelRoute.objects.create(client_name="sonnet", upstream_model="claude-sonnet-4-6")
     assert row_of(operator, "sonnet") == (
-        "sonnet mapped claude-sonnet-4-6 by ada@example.com (Google) "
+        "sonnet mapped, haiku claude-sonnet-4-6 by ada@example.com (Google) "
         "claude-sonnet-4-6 by Anthropic key 1 (Anthropic)"
     )
 
