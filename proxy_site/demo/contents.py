@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from accounts import live_settings
 from accounts.models import Account
 from gateway.ledger import instances, rows_and_sums
 from gateway.models import ModelRoute, ServerInstance
@@ -42,6 +43,7 @@ def write_example_data(google: EmulatorState) -> None:
     ModelRoute.objects.bulk_create(
         ModelRoute(client_name=name, upstream_model=model) for name, model in MAPPED.items()
     )
+    live_settings.change("FALLBACK", "true", by="the demo")  # as in its history
     records = Day(time.time()).records()
     _store_requests(records)
     last_used = {record.account: record.started_at for record in records}

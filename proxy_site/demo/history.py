@@ -25,7 +25,7 @@ from proxy_site.demo.quotas import (
     LINUS,
     MINUTE,
 )
-from proxy_site.demo.turns import GEMINI_FLASH, GEMINI_PRO, HAIKU, OPUS, SONNET, Model, Turn
+from proxy_site.demo.turns import GEMINI_FLASH, GEMINI_PRO, GPT_OSS, HAIKU, OPUS, SONNET, Model, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -93,7 +93,7 @@ SPECIAL = (
     Special(124.1, CLAUDE_CLI, OPUS, turns.answered_by_fallback),
     Special(124.9, CLAUDE_CLI, OPUS, turns.answered_by_fallback),
     Special(125.6, CLAUDE_CLI, OPUS, turns.answered_by_fallback),
-    Special(126.4, CI, SONNET, turns.limited),
+    Special(126.4, CI, GPT_OSS, turns.limited),
     Special(208.2, BOB, SONNET, turns.answered_after_wait, ADA),
     Special(311.7, CLAUDE_CLI, OPUS, turns.hung_up),
     Special(547.5, BOB, GEMINI_PRO, turns.interrupted),

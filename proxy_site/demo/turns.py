@@ -48,6 +48,8 @@ SONNET = Model("claude-sonnet-4-6", "claude-sonnet-4-6", 1.1, 75)
 OPUS = Model("claude-opus-4-6", "claude-opus-4-6-thinking", 1.9, 48, thinking=0.3)
 HAIKU = Model("claude-haiku-4-5", "gemini-3-flash", 0.45, 150)
 GEMINI_PRO = Model("gemini-3.1-pro-high", "gemini-3.1-pro-high", 2.2, 90, thinking=0.4)
+GPT_OSS = Model("gpt-oss-120b-medium", "gpt-oss-120b-medium", 0.6, 200)
+"""A model that only the Google accounts have, without a fallback."""
 GEMINI_FLASH = Model("gemini-2.5-flash", "gemini-2.5-flash", 0.4, 170)
 
 
@@ -159,17 +161,20 @@ def answered_by_third(turn: Turn) -> RequestRecord:
 
 
 def answered_by_fallback(turn: Turn) -> RequestRecord:
-    turn.fails(ADA, FailureKind.RATE_LIMIT, 0.4)
-    turn.fails(LINUS, FailureKind.RATE_LIMIT, 0.3)
+    _limit_all(turn)
     turn.fallback, turn.account = GEMINI_PRO.answers, LINUS
     return answered(turn)
 
 
 def limited(turn: Turn) -> RequestRecord:
-    for account in (ADA, LINUS, GRACE):
-        turn.fails(account, FailureKind.RATE_LIMIT, 0.3)
+    _limit_all(turn)
     said = sentence(turn.model.answers, turn.attempts, turn.now, settings.LOCAL_TIME_ZONE)
     return _failed(turn, RateLimited(said))
+
+
+def _limit_all(turn: Turn) -> None:
+    for account in (ADA, LINUS, GRACE):
+        turn.fails(account, FailureKind.RATE_LIMIT, 0.3)
 
 
 def broken_off(turn: Turn) -> RequestRecord:

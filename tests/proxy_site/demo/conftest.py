@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from accounts import live_settings
 from proxy_site.demo import quotas
 from proxy_site.demo.contents import write_example_data
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_django.fixtures import Settings
 
     from proxy_site.emulator.server import EmulatorServer
@@ -25,8 +28,10 @@ def demo_settings(settings: Settings) -> Settings:
 @pytest.fixture
 def demo(
     demo_settings: Settings, google_settings: Settings, emulator: EmulatorServer, db: None
-) -> EmulatorServer:
+) -> Iterator[EmulatorServer]:
     """The emulator. A test with coroutines has to be marked django_db(transaction=True)."""
     quotas.prepare(emulator)
     write_example_data(emulator.state)
-    return emulator
+    yield emulator
+    live_settings._values = {}  # a gateway may have read the demo's
+    live_settings.forget_known()

@@ -48,7 +48,7 @@ def test_each_outcome_is_there() -> None:
     assert len([row for row in rows if row.fallback]) == 3
     assert len({row.account for row in rows}) == 3
     assert len({row.client for row in rows}) == 4
-    assert {row.upstream_model.partition("-")[0] for row in rows} == {"claude", "gemini"}
+    assert {row.upstream_model.partition("-")[0] for row in rows} == {"claude", "gemini", "gpt"}
 
 
 @pytest.mark.usefixtures("demo")
@@ -69,7 +69,7 @@ def test_one_limit_reached_the_client_with_a_sentence() -> None:
     row = RequestLog.objects.get(problem="rate_limit_error")
 
     assert (row.status, row.attempts) == (429, 3)
-    assert row.error.startswith("3 accounts tried for claude-sonnet-4-6: ad…@e… rate limit until")
+    assert row.error.startswith("3 accounts tried for gpt-oss-120b-medium: ad…@e… rate limit until")
     assert attempts_of(row)[-1].decision == "told the client"
 
 
