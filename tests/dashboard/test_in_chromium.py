@@ -160,6 +160,48 @@ def test_models_accounts_and_reasons_are_whole(page: Page, demo: LiveGateway, wi
     assert page.locator("tbody .account[title='ada@example.com']").count() > 0
 
 
+HEADS_AWAY = """() => {
+  const ends = (cells) => [...cells].map((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return Math.round(range.getBoundingClientRect().right);
+  });
+  const heads = ends(document.querySelectorAll(".requests th.number"));
+  const numbers = ends(document.querySelectorAll(".requests tbody tr:last-child td.number"));
+  return heads.map((end, index) => end - numbers[index]);
+}"""
+
+
+@pytest.mark.parametrize("path", ["/", "/requests"])
+def test_the_head_of_a_column_ends_where_its_numbers_end(page: Page, demo: LiveGateway, path: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url + path)
+    page.locator("[data-state=good]").first.wait_for()
+    assert page.evaluate(HEADS_AWAY) == [0, 0, 0, 0]
+
+
+HYPHENS = """cell => {
+  const widthOf = (text) => {
+    const probe = document.createElement("span");
+    probe.style.position = "absolute";
+    probe.textContent = text;
+    cell.append(probe);
+    const { width } = probe.getBoundingClientRect();
+    probe.remove();
+    return width;
+  };
+  return [widthOf("-"), widthOf("0"), widthOf("1")];
+}"""
+
+
+def test_figures_are_of_one_width_but_hyphens_of_names_are_narrow(page: Page, demo: LiveGateway) -> None:
+    page.goto(f"{demo.url}/requests?errors=1")
+    hyphen, zero, _ = page.locator("tbody .model").first.evaluate(HYPHENS)
+    assert hyphen < 0.8 * zero
+    _, zero, one = page.locator("tbody td.number").first.evaluate(HYPHENS)
+    assert zero == one
+
+
 BROKEN_NAMES = """() => [...document.querySelectorAll(".requests tbody .model span")]
   .filter((name) => name.getClientRects()[0].height > 30).map((name) => name.textContent)"""
 
