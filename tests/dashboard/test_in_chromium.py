@@ -118,6 +118,37 @@ def test_a_list_that_is_not_followed_says_so(page: Page, demo: LiveGateway) -> N
     assert (hold.is_visible(), page.get_by_role("button", name="Reload").count()) == (True, 0)
 
 
+def test_a_list_that_cannot_be_followed_says_so_before_the_socket_answers(
+    page: Page, demo: LiveGateway
+) -> None:
+    other = page.context.new_page()
+    other.route_web_socket("**/ws/live", lambda socket: None)
+    other.goto(f"{demo.url}/requests?sort=slowest")
+    other.locator("[data-live-state][data-state=still]").wait_for()
+    other.close()
+
+
+ROOM = """([field, text]) => {
+  const probe = document.createElement("span"), style = getComputedStyle(field);
+  probe.style.cssText = "position: absolute; white-space: pre";
+  probe.textContent = text;
+  field.parentNode.append(probe);
+  const { width } = probe.getBoundingClientRect();
+  probe.remove();
+  return field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - width;
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_the_search_shows_what_it_takes_and_what_is_chosen(page: Page, demo: LiveGateway, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{demo.url}/requests?model=gemini-3.1-pro-high")
+    arrow = 16
+    search, model = page.locator("[data-search]"), page.get_by_label("Model", exact=True)
+    assert page.evaluate(ROOM, [search.element_handle(), search.get_attribute("placeholder")]) >= 0
+    assert page.evaluate(ROOM, [model.element_handle(), "gemini-3.1-pro-high"]) >= arrow
+
+
 def test_counts_of_tabs_follow_what_happens(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/requests")

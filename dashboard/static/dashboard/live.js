@@ -182,5 +182,6 @@ export function start() {
     else hideTimer = setTimeout(() => { clearTimeout(retry); disconnect(); }, HIDDEN_MS);
   });
   setInterval(tick, 1000);
+  if (document.querySelector("[data-live-still]")) become("still");
   connect();
 }

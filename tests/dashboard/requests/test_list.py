@@ -106,6 +106,20 @@ def test_open_requests_come_first_by_age(operator: Client) -> None:
     assert rows_of(operator, "?errors=1") == []
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", "Under way first, the longest on top; then the newest."),
+        ("?open=1", "The longest on top."),
+        ("?errors=1", ""),
+    ],
+)
+def test_a_list_says_its_order(query: str, said: str, operator: Client) -> None:
+    keep(an_open_record(started_at=ago(5)), a_failed_record(started_at=ago(9)))
+    page = operator.get(f"/requests{query}").content.decode()
+    assert re.findall(r">([^<>]* on top[^<>]*)<", page) == [said] * bool(said)
+
+
 def test_a_request_without_event_for_a_minute_is_late(operator: Client) -> None:
     keep(an_open_record(started_at=ago(61)))
     assert b"pill late" in operator.get("/requests").content
