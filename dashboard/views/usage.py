@@ -144,15 +144,16 @@ def usage_page(request: HttpRequest) -> HttpResponse:
     rows = usage.over(SPANS[span], f"rows-by-{by}", partial(usage_rows, by))
     if request.GET.get("format") == "csv":
         return _as_csv(rows, f"usage-by-{by}-{span}.csv")
+    shown = rows[:ROWS_SHOWN]
     context = {
         "by": by,
         "dimensions": BY,
         "span": span,
         "spans": list(SPANS),
         "summary": summary_of(rows),
-        "rows": rows[:ROWS_SHOWN],
+        "rows": shown,
         "left_out": max(0, len(rows) - ROWS_SHOWN),
-        "is_paid": any(row.cost or row.unpriced for row in rows),
+        "is_paid": any(row.cost for row in shown),
         "most": max((row.tokens for row in rows), default=0),
         "hours": range(24),
         "week": _week(SPANS[span]),

@@ -129,7 +129,7 @@ def test_a_name_cannot_leave_its_link(operator: Client, used: None) -> None:
 
 @pytest.mark.parametrize(
     ("cost", "unpriced", "shown", "in_csv"),
-    [(1_234_567_890, 0, "$1.23", "1.23456789"), (10**9, 3, "≥ $1.00", ""), (0, 3, "\N{EN DASH}", "")],
+    [(1_234_567_890, 0, "$1.23", "1.23456789"), (10**9, 3, "≥ $1.00", "")],
 )
 def test_what_is_paid_has_a_cost(
     operator: Client, used: None, cost: int, unpriced: int, shown: str, in_csv: str
@@ -143,7 +143,27 @@ def test_what_is_paid_has_a_cost(
     assert next(csv.DictReader(io.StringIO(rows)))["cost_dollars"] == in_csv
 
 
-def test_without_anything_paid_there_is_no_cost(operator: Client, used: None) -> None:
+@pytest.mark.parametrize("unpriced", [0, 3])
+def test_without_a_known_cost_there_is_no_column_of_costs(
+    operator: Client, used: None, unpriced: int
+) -> None:
+    HourlyUsage.objects.filter(client="alice").update(unpriced=unpriced)
+    assert "Cost" not in operator.get("/usage").content.decode()
+
+
+def test_beside_a_cost_the_others_have_a_dash(operator: Client, used: None) -> None:
+    HourlyUsage.objects.filter(client="alice").update(cost=10**9)
+    page = operator.get("/usage").content.decode()
+    assert "$1.00</td>" in page
+    assert 'title="None of its calls is paid for.">\N{EN DASH}</td>' in page
+    assert "$0.00" not in page
+
+
+def test_costs_of_rows_that_are_not_shown_make_no_column(
+    operator: Client, used: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HourlyUsage.objects.exclude(client="alice").update(cost=10**9)
+    monkeypatch.setattr("dashboard.views.usage.ROWS_SHOWN", 1)
     assert "Cost" not in operator.get("/usage").content.decode()
 
 
