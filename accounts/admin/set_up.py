@@ -1,4 +1,7 @@
-"""The one-time page on which the first operator chooses a password. The server's banner shows its address."""
+"""The one-time page on which the first operator chooses a password, and which leads to the overview.
+
+The server's banner shows its address.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from django.contrib.auth import login
 from django.contrib.auth.password_validation import validate_password
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import get_script_prefix
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.widgets import INPUT_CLASSES
@@ -56,6 +59,6 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
             raise Http404
         audit.record(operator, "Chose the operator's password by the set-up link", operator, audit.ADDITION)
         login(request, operator, backend="django.contrib.auth.backends.ModelBackend")
-        return HttpResponseRedirect(reverse("admin:index"))
+        return HttpResponseRedirect(get_script_prefix())
     context = {"form": form, "title": "Welcome", **admin.site.each_context(request)}
     return render(request, "accounts/set_up.html", context)

@@ -55,7 +55,7 @@ def test_a_set_up_link_lets_the_first_operator_in(gateway: LiveGateway) -> None:
         }
         page = browser.post(link, data=form)
 
-    assert page.url.path == "/admin/accounts/account/"
+    assert page.url.path == "/"
     assert httpx.get(link).status_code == 404
     refused = manage("setuplink", env=gateway.env)
     assert (refused.returncode, refused.stdout) == (1, b"")

@@ -66,7 +66,8 @@ def test_the_link_lets_the_first_operator_choose_a_password(client: Client) -> N
     token = passwords.new_set_up_token()
     assert token is not None
 
-    assert client.get(f"/admin/set-up/{token}/").status_code == 200
+    page = client.get(f"/admin/set-up/{token}/")
+    assert (page.status_code, 'value="admin" autocomplete="username"' in page.content.decode()) == (200, True)
     assert set_up(client, token) == 302
     assert client.get("/admin/accounts/account/").status_code == 200
 
