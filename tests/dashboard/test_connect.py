@@ -61,7 +61,8 @@ def test_only_offered_models_are_named() -> None:
 def test_the_page_shows_the_lines_of_each_form(operator: Client, form: str) -> None:
     page = operator.get("/connect", {"for": form}).content.decode()
     assert "http://testserver" in page
-    assert "anything" in page
+    assert page.count("anything") == 2, "in the lines, and in what is said of it"
+    assert "<code>anything</code> may be any text" in page
 
 
 def test_a_key_is_never_shown(operator: Client, settings: Settings) -> None:
@@ -69,6 +70,7 @@ def test_a_key_is_never_shown(operator: Client, settings: Settings) -> None:
     page = operator.get("/connect").content.decode()
     assert "a-secret-key" not in page
     assert "ANTHROPIC_AUTH_TOKEN=your-key" in page
+    assert "may be any text" not in page
 
 
 def keep(client: str) -> None:
@@ -83,7 +85,8 @@ def test_the_tick_waits_for_a_request_of_a_client(operator: Client) -> None:
     assert b"waiting for its first request" in operator.get("/connect/arrived").content
     keep("<i>loopback</i>")
     part = operator.get("/connect/arrived").content
-    assert b"for &lt;i&gt;loopback&lt;/i&gt;" in part
+    assert b"Last request at" in part
+    assert b"from &lt;i&gt;loopback&lt;/i&gt;" in part
     assert b"hx-trigger" not in part
 
 

@@ -248,6 +248,16 @@ def test_a_name_of_a_model_is_on_one_line(page: Page, demo: LiveGateway, width: 
     assert page.evaluate(BROKEN_NAMES) == []
 
 
+@pytest.mark.parametrize("path", ["/settings", "/models"])
+def test_cards_end_at_the_same_edge(page: Page, demo: LiveGateway, path: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url + path)
+    ends = page.locator(".setting, .columns, .card:not(.setting, .preset)").evaluate_all(
+        "all => all.map(one => Math.round(one.getBoundingClientRect().right))"
+    )
+    assert set(ends) == {1260}
+
+
 def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
     page.goto(f"{demo.url}/models")
@@ -276,6 +286,12 @@ def test_a_phone_shows_the_address_whole(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
     page.goto(f"{demo.url}/connect")
     assert page.locator("#lines").evaluate("one => one.scrollWidth - one.clientWidth") == 0
+
+
+def test_before_a_test_message_there_is_no_box_for_its_answer(page: Page, demo: LiveGateway) -> None:
+    page.goto(f"{demo.url}/connect")
+    box = page.locator("[data-answer]").bounding_box()
+    assert box is None or box["height"] == 0
 
 
 def test_a_table_shows_that_it_goes_on(page: Page, demo: LiveGateway) -> None:
