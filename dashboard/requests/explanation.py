@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboard.formats import seconds
-from dashboard.requests.operator_text import names_by_label, operator_text
+from dashboard.requests.operator_text import names_by_label, next_try_is_past, operator_text
 from dashboard.requests.outcomes import LONG_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
@@ -34,6 +34,7 @@ ADVICE = {
     "api_error": "Try again. When it happens again, the server's log says more.",
 }
 """What the operator can do, by error type of the Messages API."""
+IS_PAST = "That is past, so it can be sent again."
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
 SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
@@ -206,7 +207,9 @@ def note(
         return f"{STOPPED} {SEND_AGAIN}"
     if outcome in {"open", "answered", HUNG_UP}:
         return ""
-    return f"{operator_text(error, begun, names)} {_advice(outcome, status, error)}".strip()
+    text = operator_text(error, begun, names)
+    is_past = outcome == "rate_limit_error" and next_try_is_past(text)
+    return f"{text} {IS_PAST if is_past else _advice(outcome, status, error)}".strip()
 
 
 def _needs_account(status: int | None, error: str) -> bool:

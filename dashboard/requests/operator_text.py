@@ -28,6 +28,7 @@ CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b
 NEXT_TRY = re.compile(rf"Next try in [^()]{{1,40}} \(({INSTANT})\)")
 """Matches a waiting time counted from the request (gateway/relay/error_messages.py). It has passed when a
 page shows it."""
+AT_NEXT_TRY = re.compile(rf"Next try at ({INSTANT})")
 NAMES_KEY = "dashboard:names-by-label"
 NAMES_SECONDS = 60
 
@@ -53,6 +54,13 @@ def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, s
         return text
     known = names()
     return LABEL.sub(lambda found: known.get(found[0], found[0]), text)
+
+
+def next_try_is_past(text: str) -> bool:
+    """Return whether the time of the next try has passed in a text of `operator_text`, whose times are full
+    minutes."""
+    found = AT_NEXT_TRY.search(text)
+    return found is not None and datetime.fromisoformat(found[1]) + timedelta(minutes=1) < datetime.now(UTC)
 
 
 def _read_names() -> dict[str, str]:
