@@ -53,7 +53,7 @@ def outcome_of(row: RequestLog, now: datetime) -> Outcome:
 def _of_open(row: RequestLog, now: datetime) -> Outcome:
     if row.first_event_seconds is not None:
         return Outcome("busy", "◌", "streaming")
-    return Outcome("late" if is_late(row, now) else "busy", "◌", "waiting")
+    return Outcome("late" if is_late(row, now) else "busy", "◌", "no event yet")
 
 
 def is_slow(row: RequestLog) -> bool:

@@ -35,7 +35,7 @@ const CELLS = {
   in: (row) => row.input_tokens || null,
   out: (row) => row.output_tokens || null,
   note: (row) => times.local(row.detail) || " ",
-  stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "waiting" : "streaming"),
+  stage: (row) => (row.outcome !== "open" ? " " : row.first_event_seconds == null ? "no event yet" : "streaming"),
   age: (row) => (row.outcome === "open" ? times.age(ageOf(row)) : " "),
 };
 const LATE_SECONDS = 60, SLOW_SECONDS = 5, COUNTED_MS = 2000;

@@ -122,7 +122,9 @@ def test_a_list_says_its_order(query: str, said: str, operator: Client) -> None:
 
 def test_a_request_without_event_for_a_minute_is_late(operator: Client) -> None:
     keep(an_open_record(started_at=ago(61)))
-    assert b"pill late" in operator.get("/requests").content
+    page = operator.get("/requests").content
+    assert b"pill late" in page
+    assert b"no event yet <time" in page
 
 
 @pytest.mark.parametrize("facts", [{"started_at": 59}, {"started_at": 300, "first_event_seconds": 0.5}])
