@@ -125,7 +125,7 @@ def two_kinds(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
 
 def row_of(operator: Client, name: str) -> str:
     page = operator.get("/models").content.decode()
-    (row,) = re.findall(rf"<tr>\s*<td class=\"name\"><b>{name}</b>.*?</tr>", page, re.DOTALL)
+    (row,) = re.findall(rf"<tr>\s*<td class=\"name\"><p><b>{name}</b>.*?</tr>", page, re.DOTALL)
     return re.sub(r"\s+", " ", strip_tags(row)).strip()
 
 
@@ -136,7 +136,7 @@ def test_the_page_says_what_answers_now_and_what_then(operator: Client) -> None:
     )
     ModelRoute.objects.create(client_name="sonnet", upstream_model="claude-sonnet-4-6")
     assert row_of(operator, "sonnet") == (
-        "sonnet mapped, haiku claude-sonnet-4-6 by ada@example.com (Google) "
+        "sonnet mapped haiku claude-sonnet-4-6 by ada@example.com (Google) "
         "claude-sonnet-4-6 by Anthropic key 1 (Anthropic)"
     )
 

@@ -266,7 +266,7 @@ def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
         assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
     assert re.search(r"\d+ to \d+\s%", " ".join(page.locator(".models .left").all_inner_texts()))
     opus = page.locator(".answers tbody tr").first.inner_text()
-    assert re.search(r"^opus.*\sclaude-opus-4-6-thinking\s.*nothing else: error 429", opus, re.DOTALL)
+    assert re.search(r"^opus.*\sclaude-opus-4-6-thinking\s.*\sgemini-3.1-pro-high fallback", opus, re.DOTALL)
     widths = page.locator("#map label").evaluate_all("all => all.map(one => one.clientWidth)")
     assert min(widths) > 200
 
