@@ -288,6 +288,45 @@ def test_a_phone_shows_the_address_whole(page: Page, demo: LiveGateway) -> None:
     assert page.locator("#lines").evaluate("one => one.scrollWidth - one.clientWidth") == 0
 
 
+@pytest.mark.parametrize("by", ["client", "session"])
+def test_a_phone_shows_all_of_the_usage(page: Page, demo: LiveGateway, by: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/usage?by={by}")
+    table = page.get_by_role("group", name="Usage")
+    assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
+    assert (
+        page.locator(".usage .name").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth)"
+        )
+        == []
+    )
+
+
+LOW_TARGETS = """() => [...document.querySelectorAll("a, button")]
+  .filter((one) => one.checkVisibility() && !one.closest(".skip, .cover, [data-row]"))
+  .filter((one) => one.getBoundingClientRect().height < 24).map((one) => one.outerHTML)"""
+
+
+@pytest.mark.parametrize("path", ["/", "/requests", "/accounts", "/models", "/connect", "/usage?by=session"])
+def test_a_phone_has_targets_as_high_as_a_finger_needs(page: Page, demo: LiveGateway, path: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(demo.url + path)
+    page.get_by_text("Menu", exact=True).click()
+    page.get_by_role("button", name="Log out").wait_for()
+    assert page.evaluate(LOW_TARGETS) == []
+
+
+WHOLE_NAMES = """() => [...document.querySelectorAll(".requests tbody :is(.account, .end)")]
+  .filter((cell) => cell.getBoundingClientRect().height > 32).map((cell) => cell.textContent)"""
+
+
+def test_a_phone_keeps_addresses_on_one_line_beside_any_outcome(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 360, "height": 900})
+    page.goto(f"{demo.url}/requests?sort=slowest")
+    page.locator("tbody tr", has_text="3 tries").first.wait_for()
+    assert page.evaluate(WHOLE_NAMES) == []
+
+
 def test_before_a_test_message_there_is_no_box_for_its_answer(page: Page, demo: LiveGateway) -> None:
     page.goto(f"{demo.url}/connect")
     box = page.locator("[data-answer]").bounding_box()
@@ -296,8 +335,8 @@ def test_before_a_test_message_there_is_no_box_for_its_answer(page: Page, demo: 
 
 def test_a_table_shows_that_it_goes_on(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
-    page.goto(f"{demo.url}/usage")
-    table = page.locator(".scroll").first
+    page.goto(f"{demo.url}/usage?span=7d")
+    table = page.get_by_role("group", name="Requests by weekday and hour")
     assert table.evaluate("one => one.scrollWidth - one.clientWidth") > 0
     assert "100% 50%" in table.evaluate("one => getComputedStyle(one).backgroundPosition")
 
