@@ -51,10 +51,11 @@ class Heartbeat:
 
     def heartbeat(self) -> str:
         now = pool_status(self._accounts)
+        in_flight, rows = len(self._recorder.in_flight), self._ledger.waiting
         return (
-            f"Heartbeat: {len(self._recorder.in_flight)} requests in flight, "
+            f"Heartbeat: {in_flight} request{_ending(in_flight)} in flight, "
             f"{now.waiting} waiting for an account; accounts: {now.sentence}; "
-            f"{self._ledger.waiting} rows of the ledger to be written"
+            f"{rows} row{_ending(rows)} of the ledger to be written"
         )
 
     def _tell_of_accounts(self) -> None:
@@ -62,3 +63,7 @@ class Heartbeat:
             now = pool_status(self._accounts)
             accounts = [{"account": one.name, **one.as_json()} for one in now.accounts]
             self._activity.publish("accounts_changed", {"total": now.total, "accounts": accounts})
+
+
+def _ending(number: int) -> str:
+    return "" if number == 1 else "s"

@@ -361,6 +361,24 @@ def test_a_log_line_leads_to_its_request_and_hides_names(page: Page, demo: LiveG
     assert page.locator(".account[title='']").count() == 0
 
 
+def test_log_lines_are_whole_and_begin_alike(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 768, "height": 500})
+    page.goto(f"{demo.url}/logs")
+    log = page.locator("[data-log]")
+    without_id = log.locator(".line", has_text="The demo sends")
+    without_id.wait_for()
+    for _ in range(7):
+        httpx.post(f"{demo.url}/v1/messages", json=HELLO, timeout=20)
+    log.locator("a").nth(6).wait_for()
+
+    left = "one => Math.round(one.getBoundingClientRect().left)"
+    assert without_id.locator("[data-cell=text]").evaluate(left) == log.locator("a").first.evaluate(left)
+    tops = log.evaluate("""log => [...log.children].map((line) =>
+        (line.getBoundingClientRect().top - log.getBoundingClientRect().top - log.clientTop) % 19)""")
+    assert log.evaluate("log => log.scrollTop") > 0
+    assert {round(top, 1) for top in tops} == {0.0}
+
+
 def test_a_log_without_a_line_says_what_to_do(page: Page, demo: LiveGateway) -> None:
     page.goto(f"{demo.url}/logs?level=warning&q=no-line-has-this")
     page.get_by_text("No line matches “no-line-has-this” from level warning on.").wait_for()

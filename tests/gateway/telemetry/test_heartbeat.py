@@ -59,9 +59,11 @@ async def test_requests_under_way_are_counted_and_forgotten_when_they_end(
     asking = asyncio.create_task(client.post("/v1/messages", json=a_body()))
     await asyncio.sleep(0.15)
     meanwhile = (await client.get("/health")).json()["requests"]
+    said = gateway._heartbeat.heartbeat()
     await asking
 
     assert meanwhile == {"inFlight": 1, "waiting": 0}
+    assert said.startswith("Heartbeat: 1 request in flight, ")
     assert not gateway.recorder.in_flight
 
 
