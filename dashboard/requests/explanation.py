@@ -62,6 +62,10 @@ class Explanation:
     accounts: frozenset[str] = frozenset()
     """The names of accounts in the sentence and the cause, for pages that can hide them."""
 
+    @property
+    def points_to_log(self) -> bool:
+        return self.advice == ADVICE["api_error"]
+
 
 class _Span(NamedTuple):
     """A part of the time to the first event. `text` says what took it, and names `accounts`."""

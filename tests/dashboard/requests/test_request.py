@@ -263,3 +263,15 @@ def test_an_interrupted_request_is_not_under_way(operator: Client) -> None:
 
     assert "under way" not in text.partition("What was tried")[2]
     assert "The server stopped before it recorded the tries" in text
+    page = operator.get(f"/requests/{SLOW}").content.decode()
+    assert "<dt>End</dt><dd>interrupted</dd>" in page
+    assert "<p>Send it again.</p>" in page
+    assert 'class="notice' not in page, "the heading has said what there is to say"
+
+
+def test_a_failure_whose_advice_is_the_log_leads_to_its_lines(operator: Client) -> None:
+    keep(a_failed_record(request_id=SLOW, problem="api_error", status=502))
+    page = operator.get(f"/requests/{SLOW}").content.decode()
+    assert "log says more" in page
+    assert 'href="#log"' in page
+    assert 'id="log"' in page
