@@ -27,6 +27,7 @@ def test_a_target_missed_by_a_tenth_is_nearly_met() -> None:
     assert [verdict(value, 2.0) for value in (2.0, 2.1, 2.3)] == ["met", "nearly", "missed"]
 
 
+@pytest.mark.full
 @pytest.mark.needs("haproxy")
 @pytest.mark.needs("wrk")
 def test_it_measures_without_an_error() -> None:

@@ -32,6 +32,7 @@ def test_the_cpu_of_the_event_loop_is_divided_and_other_threads_have_their_own()
     assert "400 → 400" in as_text({"W1": {"before": spent, "serve": spent}})
 
 
+@pytest.mark.full
 @pytest.mark.needs("haproxy")
 @pytest.mark.needs("wrk")
 def test_it_records_a_gateway_under_load(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def test_growth_is_told_by_the_slopes(calls: Sequence[int], growth: str) -> None
     assert growth_of([Point(size, one, 1e-3) for size, one in enumerate(calls)]) == growth
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("measure", "sizes", "allowed"),
     [

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.soak import COMPARED, SETTLED_AFTER, Minute, complaints
 from tests.live_gateway import PROJECT
 
@@ -30,6 +32,7 @@ def test_what_grew_is_named() -> None:
     assert grown == ["memory grew by 10.0%", "descriptors grew from 25 to 26", "threads grew from 10 to 11"]
 
 
+@pytest.mark.full
 def test_it_reads_the_gateway_after_each_minute(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
 
