@@ -182,6 +182,12 @@ def percent(fraction: float | None) -> str:
 
 
 @register.filter
+def as_span(name: str) -> str:
+    """Return a span's name in an address ("24h") as text: "24 h"."""
+    return f"{name[:-1]}{formats.SPACE}{name[-1:]}"
+
+
+@register.filter
 def axis_seconds(number: float) -> str:
     """Return a tick's label: "0", "5 ms", and from a tenth of a second on the form of `seconds`."""
     if number >= 0.1 or not number:

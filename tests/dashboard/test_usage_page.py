@@ -75,7 +75,7 @@ def test_a_sentence_names_who_used_most_and_who_misses_the_cache(operator: Clien
 
     page = re.sub(r"\s+", " ", strip_tags(operator.get("/usage").content.decode()))
 
-    assert "Client alice used most: 74 % of 8,100 tokens in 24h." in page
+    assert "Client alice used most: 74 % of 8,100 tokens in 24 h." in page
     assert "60 % of all input came from the cache; client &lt;b&gt;bob&lt;/b&gt;: only" in page
     assert "only 0 % of its 1,000 input tokens." in page
     assert "In which session?" in page

@@ -8,6 +8,7 @@ import { seconds } from "./formats.js";
 
 const STORED = "gateway.zone", DAY_SECONDS = 86_400;
 const RUNNING = ["countdown", "ago", "age"].map((form) => `time[data-form="${form}"]`).join();
+const OF_UTC = ["UTC", "Etc/UTC"];
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let zone = localStorage.getItem(STORED) === "UTC" ? "UTC" : own;
 let offset = 0;
@@ -76,6 +77,10 @@ export function showAll(root = document) {
 function nameZone() {
   const button = document.querySelector("[data-zone]");
   if (!button) return;
+  if (OF_UTC.includes(own)) {
+    button.replaceWith("Times in UTC, which is this browser's zone");
+    return;
+  }
   button.hidden = false;
   button.textContent = `Times in ${zone}`;
   button.title = zone === "UTC" ? `Show times in ${own}` : "Show times in UTC";

@@ -195,7 +195,7 @@ def test_volume_is_drawn_with_its_numbers(operator: Client, span: str, stack: st
 
 @pytest.mark.parametrize("query", [{"span": "1y"}, {"stack": "<b>"}, {"span": "", "stack": ""}])
 def test_unknown_values_mean_the_default(operator: Client, query: dict[str, str]) -> None:
-    assert b'aria-label="In 24h"' in operator.get("/", query).content
+    assert b'aria-label="In 24\xc2\xa0h"' in operator.get("/", query).content
 
 
 def test_many_failures_are_told_with_the_way_to_them(operator: Client) -> None:
@@ -247,7 +247,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        "Slowest in 24h: 41 s . grace@example.com gave no answer for 30 s, then ada@example.com answered at",
+        "Slowest in 24 h: 41 s . grace@example.com gave no answer for 30 s, then ada@example.com answered at",
         text_of(page),
     )
 
