@@ -240,7 +240,7 @@ BROKEN_NAMES = """() => [...document.querySelectorAll(".requests tbody .model sp
 @pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_a_name_of_a_model_is_on_one_line(page: Page, demo: LiveGateway, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto(f"{demo.url}/requests")
+    page.goto(f"{demo.url}/requests?model=claude-opus-4-6-thinking")
     page.locator("[data-state=good]").first.wait_for()
 
     two = page.locator("tbody .model", has_text="claude-opus-4-6 → claude-opus-4-6-thinking").first
