@@ -140,9 +140,9 @@ def draw(name: str, points: Sequence[Point], file: Path) -> None:
         ("function calls of a request", [one.calls for one in points]),
         ("CPU of a request, µs", [one.cpu_seconds * 1e6 for one in points]),
     ):
-        chart = leather.Chart()
+        chart = leather.Chart(title=what)
         data = [(one.size, round(value)) for one, value in zip(points, values, strict=True)]
-        chart.add_line(data, name=what)
+        chart.add_line(data)
         chart.add_x_axis(name=name)
         chart.add_y_scale(0, max(values) * 1.1)
         grid.add_one(chart)

@@ -70,7 +70,8 @@ class RequestsInFlight:
 
         async def receive_and_note() -> dict[str, Any]:
             message = await receive()
-            if not message.get("more_body"):
+            # Django's handler may still listen for the client's end when the request itself has ended.
+            if not message.get("more_body") and task in self._tasks:
                 self._whole.add(task)
             return message
 

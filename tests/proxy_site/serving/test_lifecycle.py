@@ -141,6 +141,25 @@ async def test_a_request_counts_from_the_end_of_its_body_to_its_own() -> None:
     assert [*counts, len(requests)] == [0, 0, 1, 0]
 
 
+async def test_a_message_that_is_received_after_the_end_of_a_request_does_not_count() -> None:
+    listening: list[asyncio.Task[Any]] = []
+    has_gone = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await has_gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        listening.append(asyncio.create_task(receive()))
+
+    requests = RequestsInFlight(application)
+    await asyncio.create_task(in_its_task(requests, receive))
+    has_gone.set()
+    await listening[0]
+
+    assert len(requests) == 0
+
+
 async def test_cancelling_reaches_requests_whose_bodies_are_still_arriving() -> None:
     ended: list[str] = []
 
