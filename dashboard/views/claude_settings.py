@@ -99,7 +99,7 @@ def _act(asked: Mapping[str, str]) -> str:
 
 
 def _fields(asked: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields that the form sends again beside the act."""
+    """Return the hidden fields that the form submits together with the action."""
     names = ("models", *connecting.MODEL_VARIABLES, "copy")
     return {name: asked[name] for name in names if asked.get(name)}
 

@@ -121,7 +121,7 @@ class Search:
 
 
 def _is_slower(row: LikeRow, seconds: float) -> bool:
-    """Return True when its client got no event for this long, as far as is known."""
+    """Return True when its client is known to have waited this long without an event."""
     first, whole = row.first_event_seconds, row.duration_seconds
     heard = whole if first is None else first
     return heard is not None and heard >= seconds

@@ -88,7 +88,7 @@ async def _refusal(proxy: str) -> str:
 
 
 def _hints() -> Iterator[str]:
-    """Yield sentences about variables that other programs follow and the gateway does not."""
+    """Yield a warning for each environment variable that other programs obey and the gateway ignores."""
     others = [name for name in ("ALL_PROXY", "all_proxy") if os.environ.get(name)]
     if others and not (settings.HTTP_PROXY or settings.HTTPS_PROXY):
         yield f"{others[0]} is not followed: set HTTPS_PROXY, if this network needs a proxy."
