@@ -42,7 +42,7 @@ class Figures:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    rows = measure(list(WORKLOADS), arguments.rounds, arguments.seconds, arguments.server)
+    rows = measure(arguments.only, arguments.rounds, arguments.seconds, arguments.server)
     print(f"{machine()}; medians of {arguments.rounds} rounds in turns.\n")
     print(table(list(HEAD), rows))
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="benchmarks/pass_through.py",
         description="Requests that pass through to Anthropic beside those translated for Google.",
     )
+    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement; default: 2")
     parser.add_argument("--server", choices=SERVERS, default="serve", help="default: serve")

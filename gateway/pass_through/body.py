@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from gateway.pass_through.json_spans import Text, elements, member, members
-from gateway.pass_through.signatures import ANTHROPIC, THINKING, Signer, signature_field
+from gateway.pass_through.json_spans import JsonText, Text
+from gateway.pass_through.signatures import ANTHROPIC, THINKING, Signer, signature_field, without_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def thinks_too_late(request: ParsedRequest) -> bool:
 
 def with_model(body: Text, model: str) -> list[Text]:
     """Return the body with another model's name, in pieces."""
-    span = member(body, "model")
+    span = JsonText(body).member("model")
     if span is None:
         return [body]
     return [body[: span[0]], orjson.dumps(model), body[span[1] :]]
@@ -94,11 +94,22 @@ def changed_body(
     body: Text, messages: Sequence[Message], thinking: Mapping[str, Any] | None, changes: Changes
 ) -> list[Text]:
     """Return the changed body in pieces. `messages` and `thinking` are the parsed values in it."""
-    spans = members(body)
+    if not changes.concern_all and not _is_in_loop_without_thinking(messages, thinking, drops_thinking=False):
+        untagged = None if OF_OUR_SEARCH.encode() in body else without_tags(body, messages, changes.signer)
+        if untagged is not None:
+            return with_model(untagged, changes.model)
+    return _changed_members(body, messages, thinking, changes)
+
+
+def _changed_members(
+    body: Text, messages: Sequence[Message], thinking: Mapping[str, Any] | None, changes: Changes
+) -> list[Text]:
+    text = JsonText(body)
+    spans = text.members()
     replaced: dict[str, bytes | None] = {"model": orjson.dumps(changes.model)}
     kept = [_changed(message, changes) for message in messages]
     if any(new is not old for new, old in zip(kept, messages, strict=True)):
-        replaced["messages"] = _messages(body, spans["messages"], kept, messages, changes)
+        replaced["messages"] = _messages(body, text.elements(spans["messages"][0]), kept, messages, changes)
     left = [one for one in kept if one is not None]
     if _is_in_loop_without_thinking(left, thinking, drops_thinking=changes.drops_thinking):
         replaced |= _without_thinking(body, spans)
@@ -161,12 +172,16 @@ def _as_text(block: Block) -> Block:
 
 
 def _messages(
-    body: Text, span: Span, kept: Sequence[Message | None], before: Sequence[Message], changes: Changes
+    body: Text,
+    spans: Sequence[Span],
+    kept: Sequence[Message | None],
+    before: Sequence[Message],
+    changes: Changes,
 ) -> bytes:
     """Return the messages as JSON. A changed message is made from its own bytes, so that no number or
     character in it is altered."""
     written: list[bytes] = []
-    for new, old, (start, end) in zip(kept, before, elements(body, span[0]), strict=True):
+    for new, old, (start, end) in zip(kept, before, spans, strict=True):
         if new is old:
             written.append(bytes(body[start:end]))
         elif new is not None:

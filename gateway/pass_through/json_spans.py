@@ -1,9 +1,14 @@
 """Finds the positions of an object's members and a list's elements in JSON text, so that one of them can be
-replaced while all other bytes stay as they are. The text must be valid JSON."""
+replaced while all other bytes stay as they are. The text must be valid JSON.
+
+The end of a value is found by the decoder of the standard library, which runs in C. It reads the bytes as
+Latin-1, in which a byte is a character; what has a meaning in JSON is ASCII.
+"""
 
 from __future__ import annotations
 
 import re
+from json import JSONDecoder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,74 +17,54 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 Text = bytes | bytearray
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_SCALAR = re.compile(rb"[^\s,\]}]++")
-_BLANK = re.compile(rb"\s*+")
-_STRUCTURE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
+_BLANK = re.compile(r"[ \t\n\r]*+")
+# Numbers are not converted: a long one would take long, or be refused.
+_DECODER = JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
 
-def members(text: Text, start: int = 0) -> dict[str, Span]:
-    """Return the spans of the values in the object that begins at or after `start`, by their keys as written.
-    The last one counts if a key is repeated, as in parsers."""
-    return dict(_members(text, start))
+class JsonText:
+    """A text, of which members and elements are found."""
 
+    def __init__(self, text: Text) -> None:
+        self._text = text.decode("latin-1")
 
-def member(text: Text, name: str) -> Span | None:
-    """Return the span of the first member of that name, without reading the text after it; None when there is
-    none."""
-    return next((span for key, span in _members(text, 0) if key == name), None)
+    def members(self) -> dict[str, Span]:
+        """Return the spans of the values in the object that the text is, by their keys as written. The last
+        one counts if a key is repeated, as in parsers."""
+        return dict(self._members())
 
+    def member(self, name: str) -> Span | None:
+        """Return the span of the first member of that name, without reading the text after it; None when
+        there is none."""
+        return next((span for key, span in self._members() if key == name), None)
 
-def _members(text: Text, start: int) -> Iterator[tuple[str, Span]]:
-    at = _skip(text, text.index(b"{", start) + 1)
-    while text[at : at + 1] == b'"':
-        end_of_key = _end_of_string(text, at)
-        value = _skip(text, _skip(text, end_of_key) + 1)
-        end = end_of_value(text, value)
-        yield bytes(text[at + 1 : end_of_key - 1]).decode("utf-8", "replace"), (value, end)
-        at = _after_comma(text, end)
+    def elements(self, start: int) -> list[Span]:
+        """Return the spans of the elements of the list that begins at `start`."""
+        found: list[Span] = []
+        at = self._skip_blanks(start + 1)
+        while self._text[at] != "]":
+            end = self._end_of_value(at)
+            found.append((at, end))
+            at = self._after_comma(end)
+        return found
 
+    def _members(self) -> Iterator[tuple[str, Span]]:
+        at = self._skip_blanks(self._text.index("{") + 1)
+        while self._text[at] == '"':
+            end_of_key = self._end_of_value(at)
+            value = self._skip_blanks(self._skip_blanks(end_of_key) + 1)
+            end = self._end_of_value(value)
+            key = self._text[at + 1 : end_of_key - 1].encode("latin-1").decode("utf-8", "replace")
+            yield key, (value, end)
+            at = self._after_comma(end)
 
-def elements(text: Text, start: int) -> list[Span]:
-    """Return the spans of the elements of the list that begins at `start`."""
-    found: list[Span] = []
-    at = _skip(text, start + 1)
-    while text[at : at + 1] != b"]":
-        end = end_of_value(text, at)
-        found.append((at, end))
-        at = _after_comma(text, end)
-    return found
+    def _end_of_value(self, start: int) -> int:
+        return _DECODER.raw_decode(self._text, start)[1]
 
+    def _after_comma(self, at: int) -> int:
+        at = self._skip_blanks(at)
+        return self._skip_blanks(at + 1) if self._text[at] == "," else at
 
-def end_of_value(text: Text, start: int) -> int:
-    first = text[start : start + 1]
-    if first == b'"':
-        return _end_of_string(text, start)
-    if first not in (b"{", b"["):
-        scalar = _SCALAR.match(text, start)
-        return scalar.end() if scalar is not None else start
-    depth = 0
-    for token in _STRUCTURE.finditer(text, start):
-        one = token[0]
-        if one in (b"{", b"["):
-            depth += 1
-        elif one in (b"}", b"]"):
-            depth -= 1
-            if depth == 0:
-                return token.end()
-    return len(text)
-
-
-def _end_of_string(text: Text, start: int) -> int:
-    string = _STRING.match(text, start)
-    return string.end() if string is not None else len(text)
-
-
-def _after_comma(text: Text, at: int) -> int:
-    at = _skip(text, at)
-    return _skip(text, at + 1) if text[at : at + 1] == b"," else at
-
-
-def _skip(text: Text, at: int) -> int:
-    blank = _BLANK.match(text, at)
-    return blank.end() if blank is not None else at
+    def _skip_blanks(self, at: int) -> int:
+        blank = _BLANK.match(self._text, at)
+        return blank.end() if blank is not None else at

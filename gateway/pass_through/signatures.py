@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _TAG = re.compile(r"([a-z][a-z0-9-]*)#")
+_TAGGED = re.compile(rb'"signature"\s*+:\s*+"([a-z][a-z0-9-]*+#)')
+"""Matches only a member: within a text, a backslash precedes each quote."""
 THINKING = ("thinking", "redacted_thinking")
 
 
@@ -40,3 +45,40 @@ ANTHROPIC = Signer("claude", takes_untagged=True)
 
 def signature_field(block: dict[str, Any]) -> str:
     return "data" if block.get("type") == "redacted_thinking" else "signature"
+
+
+def without_tags(body: bytes | bytearray, messages: Sequence[dict[str, Any]], signer: Signer) -> bytes | None:
+    """Return the body without the signer's tags, found without reading the rest. `messages` are the parsed
+    ones in it. None when more than that has to change, or when tags and thinking do not match one by one."""
+    pieces: list[bytes | bytearray] = []
+    at = 0
+    signatures = _tagged_signatures(messages, signer)
+    for tagged in _TAGGED.finditer(body):
+        signature = next(signatures, None)
+        own = None if signature is None else signer.own(signature)
+        if own is None or not body.startswith(own.encode() + b'"', tagged.end()):
+            return None
+        pieces.append(body[at : tagged.start(1)])
+        at = tagged.end()
+    if next(signatures, None) is not None:
+        return None
+    return b"".join([*pieces, body[at:]])
+
+
+def _tagged_signatures(messages: Sequence[dict[str, Any]], signer: Signer) -> Iterator[str]:
+    """Yield the signatures that have to change, in order."""
+    for message in messages:
+        for block in _blocks_in(message):
+            if block.get("type") in THINKING:
+                signature = block.get(signature_field(block))
+                if signature != signer.own(signature):
+                    yield str(signature)
+
+
+def _blocks_in(holder: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the content blocks of a message or of a tool's result."""
+    content = holder.get("content")
+    for block in content if isinstance(content, list) else ():
+        yield block
+        if block.get("type") == "tool_result":
+            yield from _blocks_in(block)

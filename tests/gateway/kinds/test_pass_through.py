@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.pass_through.body import Changes, changed_body, may_change, with_model
+from gateway.pass_through.body import Changes, _changed_members, changed_body, may_change, with_model
 from gateway.pass_through.headers import request_headers
-from gateway.pass_through.json_spans import elements, members
-from gateway.pass_through.signatures import ANTHROPIC, Signer
+from gateway.pass_through.json_spans import JsonText
+from gateway.pass_through.signatures import ANTHROPIC, Signer, without_tags
 from gateway.pass_through.stream import PassedStream, events_in
 from gateway.pass_through.usage import mended_usage
 from gateway.upstreams.hops import HOPS, INSTANCE, hop_headers, why_it_loops
@@ -52,13 +52,14 @@ JSON = st.recursive(
 def test_spans_are_those_of_the_values(value: dict[str, Any], spaces: int | None) -> None:
     text = json.dumps(value, indent=spaces).encode()
 
-    found = {json.loads(f'"{name}"'): text[a:b] for name, (a, b) in members(text).items()}
+    spans = JsonText(text)
+    found = {json.loads(f'"{name}"'): text[a:b] for name, (a, b) in spans.members().items()}
 
     assert {name: json.loads(one) for name, one in found.items()} == value
     for name, one in value.items():
         if isinstance(one, list):
             start = text.index(found[name])
-            assert [json.loads(text[a:b]) for a, b in elements(text, start)] == one
+            assert [json.loads(text[a:b]) for a, b in spans.elements(start)] == one
 
 
 def test_only_the_models_name_is_replaced() -> None:
@@ -98,6 +99,61 @@ def test_thinking_goes_back_to_whom_it_came_from(signer: Signer, signature: str,
         [kept] if kept else []
     )
     assert content[-1] == {"type": "text", "text": "Hi"}
+
+
+SIGNATURES = st.sampled_from(
+    ["", "abc", "claude#abc", 'claude#a\u0301"', "claude#", "gemini#abc", "claude#\U0001f600"]
+)
+TEXTS = st.sampled_from(
+    ["x", '"signature":"claude#abc"', '\\"signature":"claude#abc"', "claude#abc", "gateway-1-x"]
+)
+BLOCKS = st.one_of(
+    st.builds(lambda signature: thought(signature), SIGNATURES),
+    st.builds(lambda data: {"type": "redacted_thinking", "data": data}, SIGNATURES),
+    st.builds(lambda text: {"type": "text", "text": text}, TEXTS),
+    st.builds(lambda text: {**CALL, "input": {"signature": text, text: "claude#abc"}}, TEXTS | SIGNATURES),
+    st.builds(
+        lambda text: {
+            "type": "tool_result",
+            "tool_use_id": "toolu_1",
+            "content": [{"type": "text", "text": text}],
+        },
+        TEXTS,
+    ),
+)
+MESSAGES = st.builds(
+    lambda role, content: {"role": role, "content": content},
+    st.sampled_from(["user", "assistant"]),
+    TEXTS | st.lists(BLOCKS, min_size=1, max_size=4),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    messages=st.lists(MESSAGES, min_size=1, max_size=5),
+    thinking=st.sampled_from([None, {"type": "adaptive"}, {"type": "enabled", "budget_tokens": 2000}]),
+    ascii_only=st.booleans(),
+    indent=st.sampled_from([None, 1]),
+)
+def test_tags_are_removed_as_by_the_general_way(
+    messages: list[dict[str, Any]], thinking: dict[str, Any] | None, ascii_only: bool, indent: int | None
+) -> None:
+    raw = json.dumps(
+        a_body(*messages, thinking=thinking, context_management={}), ensure_ascii=ascii_only, indent=indent
+    ).encode()
+
+    quick = b"".join(changed_body(raw, messages, thinking, Changes("other")))
+    general = b"".join(_changed_members(raw, messages, thinking, Changes("other")))
+
+    assert orjson.loads(quick) == orjson.loads(general)
+
+
+def test_tags_alone_are_removed_without_reading_the_rest() -> None:
+    answer = {"role": "assistant", "content": [thought(f"claude#{SIGNED}"), {"type": "text", "text": "Hi"}]}
+    body = a_body(USER, answer, USER, answer)
+    raw = orjson.dumps(body)
+
+    assert without_tags(raw, body["messages"], ANTHROPIC) == raw.replace(b"claude#", b"")
 
 
 def test_nothing_is_lost_in_a_message_that_changes() -> None:
