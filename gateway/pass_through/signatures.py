@@ -65,14 +65,14 @@ def without_tags(body: bytes | bytearray, messages: Sequence[dict[str, Any]], si
     return b"".join([*pieces, body[at:]])
 
 
-def _tagged_signatures(messages: Sequence[dict[str, Any]], signer: Signer) -> Iterator[str]:
-    """Yield the signatures that have to change, in order."""
+def _tagged_signatures(messages: Sequence[dict[str, Any]], signer: Signer) -> Iterator[object]:
+    """Yield the signatures that have to change, in order; "" for one that is no member `signature`."""
     for message in messages:
         for block in _blocks_in(message):
             if block.get("type") in THINKING:
                 signature = block.get(signature_field(block))
                 if signature != signer.own(signature):
-                    yield str(signature)
+                    yield signature if block["type"] == "thinking" else ""
 
 
 def _blocks_in(holder: dict[str, Any]) -> Iterator[dict[str, Any]]:
