@@ -144,15 +144,22 @@ class ModelConnection(asyncio.Protocol, Waiting):
             await self._change(deadline)
 
     async def _send_pieces(self, body: Sequence[bytes | bytearray], deadline: float) -> None:
+        is_first = True
         for part in [memoryview(one) for one in body]:
             for start in range(0, len(part), PIECE_BYTES):
-                self._transport.write(part[start : start + PIECE_BYTES])
-                await asyncio.sleep(0)
-                while not (self._may_write or self.has_head):
-                    await self._change(deadline)
-                if self.has_head or self._failure is not None:
-                    self._was_refused = True  # before it was whole
+                if not is_first and await self._is_answered_early(deadline):
+                    self._was_refused = True
                     return
+                is_first = False
+                self._transport.write(part[start : start + PIECE_BYTES])
+
+    async def _is_answered_early(self, deadline: float) -> bool:
+        """Return True when the server has answered, or gone, before the request was whole. Let others run
+        first, and wait until the socket can take more."""
+        await asyncio.sleep(0)
+        while not (self._may_write or self.has_head):
+            await self._change(deadline)
+        return self.has_head or self._failure is not None
 
     # The answer
 
@@ -216,7 +223,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     def _has_ended_well(self) -> bool:
         is_read = self.is_complete and not self._pieces
-        return is_read and self._may_be_kept and not self._was_refused and self.is_open
+        is_sent = not self._was_refused and self._transport.get_write_buffer_size() == 0
+        return is_read and is_sent and self._may_be_kept and self.is_open
 
     def close(self) -> None:
         """Close the connection at once. It may have been closed already."""

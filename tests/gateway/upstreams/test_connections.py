@@ -20,6 +20,7 @@ from gateway.timeouts import Timeouts
 from gateway.upstreams import transport as transport_module
 from gateway.upstreams.connections import (
     MAX_HEAD_BYTES,
+    PIECE_BYTES,
     READ_BUFFER_BYTES,
     BrokenConnection,
     KeptHeaders,
@@ -115,6 +116,7 @@ ANSWERS = st.one_of(
 def a_connection() -> tuple[ModelConnection, Mock]:
     opened = Mock()
     opened.transport.is_closing.return_value = False
+    opened.transport.get_write_buffer_size.return_value = 0
     return ModelConnection(Timeouts(), opened), opened
 
 
@@ -231,6 +233,23 @@ async def test_data_on_an_idle_connection_close_it() -> None:
         response.release()
 
     assert len(writers) == 2
+
+
+async def test_an_answer_right_after_the_last_piece_leaves_the_connection_open() -> None:
+    """uvloop reads an answer that has come before it runs what waited for its turn."""
+    connection, opened = a_connection()
+    body, idle = [b"x" * (2 * PIECE_BYTES), b"{}"], list[ModelConnection]()
+
+    def write(piece: bytes) -> None:
+        if piece == body[-1]:
+            asyncio.get_running_loop().call_soon(connection.data_received, OK)
+
+    opened.transport.write = write
+    await connection.send(b"POST / HTTP/1.1\r\n\r\n", body, asyncio.get_running_loop().time() + 2)
+    assert await connection.read(2) == b"ok"
+    connection.keep_in(idle)
+
+    assert idle == [connection]
 
 
 async def test_informations_are_skipped() -> None:
