@@ -28,14 +28,11 @@ _HEADS = {
 
 
 def encode_events(events: list[StreamEvent]) -> bytes:
-    return b"".join(
-        [
-            event["data"]
-            if event["type"] == RAW
-            else b"%b%b\n\n" % (_HEADS[event["type"]], orjson.dumps(event))
-            for event in events
-        ]
-    )
+    pieces: list[bytes] = []
+    for event in events:
+        name = event["type"]
+        pieces += (event["data"],) if name == RAW else (_HEADS[name], orjson.dumps(event), b"\n\n")
+    return b"".join(pieces)
 
 
 def encode_event(event: StreamEvent) -> bytes:

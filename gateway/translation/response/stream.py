@@ -146,7 +146,7 @@ class MessageStream:
     def receive(self, *chunks: Chunk) -> list[StreamEvent]:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
-        usage = self.usage
+        counts_of_each: list[dict[str, Any]] = []
         for chunk in chunks:
             block_type, text, counts = only_text_in(chunk)
             holds_half = self._characters.held or self._thought_characters.held
@@ -155,15 +155,19 @@ class MessageStream:
                 or holds_half
                 or not (text.isascii() or not has_surrogates(text))
             ):
+                if counts_of_each:
+                    self.usage.merge(*counts_of_each)
+                    counts_of_each = []
                 events += self._receive_any(chunk)
                 continue
-            if counts != usage.latest:
-                usage.merge(counts)
+            counts_of_each += (counts,)
             if self._keeps_text and block_type == "text":
                 self._text.append(text)
             # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
             delta = {"type": f"{block_type}_delta", block_type: text}
             events += ({"type": "content_block_delta", "index": self._index, "delta": delta},)
+        if counts_of_each:
+            self.usage.merge(*counts_of_each)
         return events
 
     def _receive_any(self, chunk: Chunk) -> list[StreamEvent]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _INTEGERS = (int, bool)
+_COUNTS = {"candidatesTokenCount", "promptTokenCount", "cachedContentTokenCount", "thoughtsTokenCount"}
 
 LARGEST_COUNT = 2**40
 """Larger counts are an error of the upstream's and would distort every sum."""
@@ -48,6 +49,10 @@ class Tokens(NamedTuple):
 NO_TOKENS = Tokens()
 
 
+def _are_valid(counts: dict[str, Any]) -> bool:
+    return all(type(counts[name]) in _INTEGERS and counts[name] >= 0 for name in _COUNTS & counts.keys())
+
+
 class TokenUsage:
     """The usage of an answer so far. Each chunk repeats all counts, so the latest one is valid."""
 
@@ -55,7 +60,6 @@ class TokenUsage:
         "_estimate",
         "cache_writes",
         "cached_tokens",
-        "latest",
         "prompt_tokens",
         "raw_estimate",
         "thinking_tokens",
@@ -67,8 +71,6 @@ class TokenUsage:
         update."""
         self.raw_estimate = raw_estimate
         self._estimate = max(1, input_token_estimate)
-        self.latest: dict[str, Any] = {}
-        """The counts of the latest chunk, as received. Most chunks of a stream repeat the previous counts."""
         self.prompt_tokens: int | None = None
         self.cached_tokens = 0
         self.visible_tokens = 0
@@ -77,8 +79,17 @@ class TokenUsage:
         """The parts of the prompt that were written to a cache for five minutes and for an hour. They are 0
         for Google, which does not charge for writing."""
 
-    def merge(self, usage_metadata: dict[str, Any]) -> None:
-        self.latest = usage_metadata
+    def merge(self, usage_metadata: dict[str, Any], *later: dict[str, Any]) -> None:
+        """Take over the counts of a chunk, and of those that came together with it."""
+        if later:
+            together = dict(usage_metadata)
+            for one in later:
+                together |= one
+            if not _are_valid(together):
+                for one in (usage_metadata, *later):
+                    self.merge(one)
+                return
+            usage_metadata = together
         for name in usage_metadata:  # without calls: the counts differ in each chunk
             value = usage_metadata[name]
             if type(value) not in _INTEGERS or value < 0:

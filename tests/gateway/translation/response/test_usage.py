@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.translation.response.usage import TokenUsage
 
@@ -57,3 +59,22 @@ def test_usage_that_runs_backwards_is_still_no_less_than_nothing() -> None:
 @pytest.mark.parametrize("odd", ["many", 1.5, None, [1]])
 def test_a_count_that_is_no_number_is_ignored(odd: Any) -> None:
     assert usage_after({"promptTokenCount": odd}).input_tokens == 7
+
+
+COUNTS = st.dictionaries(
+    st.sampled_from(
+        ["promptTokenCount", "candidatesTokenCount", "cachedContentTokenCount", "thoughtsTokenCount", "x"]
+    ),
+    st.one_of(
+        st.integers(-2, 2**70), st.none(), st.booleans(), st.just("many"), st.just([{"tokenCount": 1}])
+    ),
+)
+
+
+@given(each=st.lists(COUNTS, min_size=1, max_size=5))
+def test_counts_that_came_together_are_merged_as_one_by_one(each: list[dict[str, Any]]) -> None:
+    together = TokenUsage(7)
+    together.merge(*each)
+
+    assert together.as_anthropic() == usage_after(*each).as_anthropic()
+    assert together.reported == usage_after(*each).reported
