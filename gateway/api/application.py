@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from django.conf import settings
@@ -181,6 +181,16 @@ class JsonResponse(ApiResponse):
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
+class StreamPieces(Protocol):
+    """The bytes of a stream, piece by piece."""
+
+    @property
+    def is_at_end(self) -> bool:
+        """True when it is known that the piece returned last is the last one; may stay False."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
 class EventStream(ApiResponse):
     """A response of server-sent events. `clean_up` is awaited at the end, also when no piece was read."""
 
@@ -188,7 +198,7 @@ class EventStream(ApiResponse):
 
     def __init__(
         self,
-        pieces: AsyncIterator[bytes],
+        pieces: StreamPieces,
         headers: Mapping[str, str],
         clean_up: Callable[[], Awaitable[None]],
     ) -> None:
@@ -328,22 +338,34 @@ async def send_piece(request: ApiRequest, piece: bytes) -> None:
 async def _send(response: ApiResponse, request: ApiRequest, hang_up: HangUp | None = None) -> None:
     send = request.send
     assert send is not None
+    is_complete = False
     if isinstance(response, EventStream):
-        try:
-            if not request.has_begun_response:
-                await send(_start(response, request.request_id))
-            async for piece in response.pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                del piece
-        finally:
-            await response.clean_up()
+        is_complete = await _send_stream(response, request, send)
         content = b""
     else:
         await send(_start(response, request.request_id))
         content = response.content
     if hang_up is not None:
         hang_up.stop()
-    await send({"type": "http.response.body", "body": content})
+    if not is_complete:
+        await send({"type": "http.response.body", "body": content})
+
+
+async def _send_stream(stream: EventStream, request: ApiRequest, send: Send) -> bool:
+    """Send the pieces of a stream. Returns True when the response has been ended together with the last
+    one."""
+    pieces = stream.pieces
+    is_complete = False
+    try:
+        if not request.has_begun_response:
+            await send(_start(stream, request.request_id))
+        async for piece in pieces:
+            is_complete = pieces.is_at_end
+            await send({"type": "http.response.body", "body": piece, "more_body": not is_complete})
+            del piece
+    finally:
+        await stream.clean_up()
+    return is_complete
 
 
 def _start(response: ApiResponse, request_id: str) -> Message:

@@ -180,12 +180,17 @@ class _Pieces:
 
     def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
         self._exchange = exchange
+        self._answer = answer
         self._batches = None if answer is None else answer.batches()
         self._encoded = exchange.dialect.event_encoder()
         self._last = last
 
     def __aiter__(self) -> _Pieces:
         return self
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._answer is not None and self._batches is not None and self._answer.has_ended
 
     async def __anext__(self) -> bytes:
         if self._batches is None:

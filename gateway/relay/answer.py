@@ -133,6 +133,11 @@ class Answer:
         return failure.as_error(self._account, "The answer broke off")
 
     @property
+    def has_ended(self) -> bool:
+        """True when all events have been returned, or are in the batch returned last."""
+        return self._ended and not self._first
+
+    @property
     def stop_reason(self) -> str:
         """The stop_reason; "" until the answer has ended without an error."""
         return self._reader.stop_reason if self._ended else ""
@@ -211,9 +216,10 @@ class Answer:
         self._reader.has_content = False
         try:
             events += self._reader.receive(data)
-            if not data or self._reader.is_complete:
+            is_read = not data or self._response.is_at_end
+            if is_read or self._reader.is_complete:
                 events += self._reader.close()
-                self._ended, self._was_read_to_its_end = True, not data
+                self._ended, self._was_read_to_its_end = True, is_read
         except (UpstreamError, MalformedStream, BrokenAnswer) as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer
         return events

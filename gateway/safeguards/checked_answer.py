@@ -23,6 +23,9 @@ class CheckedAnswer:
     """An answer with the interface of Answer. The underlying answer is closed before the judge is asked,
     since the judge may need its account and connection."""
 
+    has_ended = False
+    """Always False: only the end of `batches` tells."""
+
     def __init__(self, answer: Answer, check: SafetyCheck) -> None:
         self.model_id = answer.model_id
         self.upstream_request_id = answer.upstream_request_id

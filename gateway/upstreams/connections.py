@@ -177,6 +177,11 @@ class ModelConnection(asyncio.Protocol, Waiting):
             self._transport.resume_reading()
         return data
 
+    @property
+    def is_at_end(self) -> bool:
+        """True when the answer is complete and all of it has been read."""
+        return self.is_complete and not self._pieces
+
     async def _change(self, deadline: float) -> None:
         """Wait for the next change. Raises TimeoutError at the deadline, or the failure of the connection."""
         self._raise_failure()
@@ -222,9 +227,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._timeouts.watch(self)
 
     def _has_ended_well(self) -> bool:
-        is_read = self.is_complete and not self._pieces
         is_sent = not self._was_refused and self._transport.get_write_buffer_size() == 0
-        return is_read and is_sent and self._may_be_kept and self.is_open
+        return self.is_at_end and is_sent and self._may_be_kept and self.is_open
 
     def close(self) -> None:
         """Close the connection at once. It may have been closed already."""
@@ -339,6 +343,10 @@ class ConnectedResponse(Response):
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
         assert self._connection is not None, "the connection has been released"
         return self._connection.read(timeout_seconds)
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._connection is not None and self._connection.is_at_end
 
     @cached_property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]

@@ -36,6 +36,11 @@ class Response(ABC):
         again. Raises TransportFailed when the connection breaks.
         """
 
+    @property
+    @abstractmethod
+    def is_at_end(self) -> bool:
+        """True when it is known already that `read` would return b""."""
+
     @abstractmethod
     def release(self) -> None:
         """Return the connection to the pool, after the body was read to its end. After a first `release` or

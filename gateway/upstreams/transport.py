@@ -75,6 +75,10 @@ class AiohttpResponse(Response):
                 raise
             raise TransportFailed(in_words(error)) from None
 
+    @property
+    def is_at_end(self) -> bool:
+        return self._response.content.at_eof()
+
     def release(self) -> None:
         self._response.release()
 

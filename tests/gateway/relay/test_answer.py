@@ -47,6 +47,7 @@ class CannedResponse(Response):
     def __init__(self, *reads: bytes | float | Exception) -> None:
         self.reads = list(reads)
         self.ended = ""
+        self.knows_its_end = False
 
     async def read(self, timeout_seconds: float) -> bytes:
         result = self.reads.pop(0) if self.reads else b""
@@ -57,6 +58,10 @@ class CannedResponse(Response):
         if isinstance(result, Exception):
             raise result
         return result
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.knows_its_end and not self.reads
 
     def release(self) -> None:
         self.ended = "released"
@@ -112,6 +117,21 @@ async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere
         await begin(response)
 
     assert response.ended == "aborted"
+
+
+@pytest.mark.parametrize("knows_its_end", [True, False])
+async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool) -> None:
+    response = CannedResponse(a_chunk("All", finishReason="STOP"))
+    response.knows_its_end = knows_its_end
+    answer = await begin(response)
+
+    batches = [([event["type"] for event in events], answer.has_ended) async for events in answer.batches()]
+    answer.close()
+
+    begun = ["message_start", "content_block_start", "content_block_delta"]
+    ended = ["content_block_stop", "message_delta", "message_stop"]
+    assert batches == ([([*begun, *ended], True)] if knows_its_end else [(begun, False), (ended, True)])
+    assert response.ended == "released"
 
 
 async def test_what_came_before_an_error_still_leaves() -> None:
