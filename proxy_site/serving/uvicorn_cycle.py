@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -15,13 +16,35 @@ if TYPE_CHECKING:
 
     from proxy_site.serving.uvicorn import GatewayProtocol
 
-UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x09\x0b-\x1f\x7f()<>@,;:\[\]={} \\"]')
-"""Matches bytes that names of a response's headers must not have, or a line break, which separates the names
-here."""
+UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \\"]')
+"""Matches bytes that names of a response's headers must not have."""
 UNFIT_FOR_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+MALFORMED = "a header of the response is malformed"
+KEPT_NAMES = 256
 
 Header = tuple[bytes, bytes]
 Message = dict[str, Any]
+
+
+class KnownNames(NamedTuple):
+    """The names of a response's headers: the beginning of each header's line, and the positions of those
+    that matter here, the last one if a name is repeated."""
+
+    beginnings: list[bytes]
+    connection: int | None
+    content_length: int | None
+
+
+@lru_cache(maxsize=KEPT_NAMES)
+def _known_names(names: tuple[bytes, ...]) -> KnownNames:
+    """Raises RuntimeError for a name that is malformed. Most responses have the same names."""
+    lower = [name.lower() for name in names]
+    if any(map(UNFIT_FOR_NAMES.search, lower)):
+        raise RuntimeError(MALFORMED)
+    positions = {name: position for position, name in enumerate(lower)}
+    beginnings = [b"%b: " % name for name in lower]
+    return KnownNames(beginnings, positions.get(b"connection"), positions.get(b"content-length"))
 
 
 class RequestCycle:
@@ -112,19 +135,18 @@ class RequestCycle:
 
     def _head_of(self, status: int, headers: Sequence[Header]) -> bytes:
         names, values = zip(*headers, strict=True) if headers else ((), ())
-        joined = b"\n".join(names).lower()
-        if UNFIT_FOR_NAMES.search(joined) or UNFIT_FOR_VALUES.search(b"".join(values)):
-            raise RuntimeError("a header of the response is malformed")
-        named = dict(zip(joined.split(b"\n"), values, strict=True)) if headers else {}
+        known = _known_names(names)
+        if UNFIT_FOR_VALUES.search(b"".join(values)):
+            raise RuntimeError(MALFORMED)
         lines = [STATUS_LINE[status]]
-        for name, (_, value) in zip(joined.split(b"\n"), headers, strict=False):
-            lines += (name, b": ", value, b"\r\n")
-        if named.get(b"connection", b"").lower() == b"close":
+        for beginning, (_, value) in zip(known.beginnings, headers, strict=True):
+            lines += (beginning, value, b"\r\n")
+        if known.connection is not None and values[known.connection].lower() == b"close":
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        if b"content-length" in named:
-            self._unsent = int(named[b"content-length"])
+        if known.content_length is not None:
+            self._unsent = int(values[known.content_length])
         elif self.scope["method"] != "HEAD" and status not in {204, 304}:
             self._is_chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
