@@ -229,7 +229,28 @@ def _written(event: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), orjson.dumps(event))
 
 
+_PARTS = {
+    "message_start": "message",
+    "content_block_start": "content_block",
+    "content_block_delta": "delta",
+    "message_delta": "delta",
+}
+_READ = {*_PARTS, "content_block_stop", "message_stop"}
+
+
 def events_in(raw: bytes) -> list[dict[str, Any]]:
-    """Return the events in bytes from a PassedStream, without pings. Raises ValueError."""
-    found = [_data_of(one) for one in _END.split(raw) if one.strip() and _DATA.search(one)]
-    return [event for event in found if event.get("type") != "ping"]
+    """Return the events in bytes from a PassedStream, without pings and unknown ones. Raises ValueError for
+    one that lacks its part."""
+    found = (_data_of(one) for one in _END.split(raw) if one.strip() and _has_object(one))
+    events = [event for event in found if event.get("type") in _READ]
+    for event in events:
+        part = _PARTS.get(event["type"])
+        if part is not None and not isinstance(event.get(part), dict):
+            raise ValueError(f"a {event['type']} without its {part}")
+    return events
+
+
+def _has_object(raw: bytes) -> bool:
+    """Return True for an event whose data may be an object: not a comment, "[DONE]" or a time."""
+    found = _DATA.search(raw)
+    return found is not None and found[1].lstrip().startswith(b"{")

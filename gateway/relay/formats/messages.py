@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 QUERY = re.compile(r"[A-Za-z0-9_.~=&-]{1,200}")
 BYTES_PER_TOKEN = 4
 GZIP = b"\x1f\x8b"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+EVENTS = re.compile(rb"(?:event|data|id|retry)?:")
+"""Matches the beginning of a stream of events."""
+LONGEST_FIELD = len(b"event:")
+WHOLE_BEGINS = (b"{", b"[", b"<", b'"')
+"""How JSON and HTML begin."""
+DONE = b"data: [DONE]"
+"""OpenAI's end of a stream, which some servers put after a whole message, too (decolua/9router#3492)."""
 LONGEST_WHOLE_BYTES = 64 * 1024 * 1024
 OF_THE_GATEWAY = ("betas", "said_first", "stream")
 """Fields of a parsed request that are not members of a body, or are set separately."""
@@ -142,7 +150,11 @@ class PassedAnswer:
             is_mended=passing.mends_usage,
             input_estimate=self._estimate,
         )
-        self._whole: bytearray | None = None if is_stream else bytearray()
+        self._begun = b""
+        """The first bytes, until they tell what the answer is."""
+        self._is_known = False
+        """True when it is known whether the answer is a stream, whatever was asked for."""
+        self._whole: bytearray | None = None
         """The bytes of an answer that is not a stream; None for a stream."""
         self._counts: Counts = self._stream.counts
         self._stop_reason = ""
@@ -156,10 +168,11 @@ class PassedAnswer:
         return self._stream.error is not None
 
     def receive(self, data: bytes) -> list[StreamEvent]:
-        if not self._stream.has_begun and data.startswith(GZIP):
-            raise MalformedStream("a compressed answer, which was not asked for")
-        if self._whole is None and not self._stream.has_begun and _is_no_stream(data):
-            self._whole = bytearray()
+        if not self._is_known:
+            data = self._begun = self._begun + data
+            if not self._is_recognised(data):
+                return []
+            self._begun = b""
         if self._whole is not None:
             self._whole += data
             if len(self._whole) > LONGEST_WHOLE_BYTES:
@@ -167,7 +180,30 @@ class PassedAnswer:
             return []
         return self._passed(self._stream.receive, data)
 
+    def _is_recognised(self, begun: bytes) -> bool:
+        """Return True when the first bytes tell whether the answer is a stream. Servers send streams that
+        nobody asked for (rynfar/meridian#239), and whole messages where a stream was."""
+        if begun.startswith(GZIP):
+            raise MalformedStream("a compressed answer, which was not asked for")
+        text = begun.removeprefix(BYTE_ORDER_MARK).lstrip()
+        if not text:
+            self._begun = begun.strip()  # blank lines may come for long
+            return False
+        is_events = EVENTS.match(text) is not None
+        if not (self._is_stream or is_events or len(text) >= LONGEST_FIELD or b"\n" in text):
+            return False
+        self._begin(is_whole=text[:1] in WHOLE_BEGINS if self._is_stream else not is_events)
+        return True
+
+    def _begin(self, *, is_whole: bool) -> None:
+        self._is_known = True
+        self._whole = bytearray() if is_whole else None
+        self._wants_events |= not self._is_stream
+
     def close(self) -> list[StreamEvent]:
+        if not self._is_known:
+            self._begin(is_whole=not self._is_stream)
+            self.receive(self._begun)
         if self._whole is not None:
             return self._whole_message(bytes(self._whole))
         rest = self._passed(self._stream.receive, b"\n\n")
@@ -216,6 +252,7 @@ class PassedAnswer:
     # Answers that are no stream
 
     def _whole_message(self, raw: bytes) -> list[StreamEvent]:
+        raw = raw.rstrip().removesuffix(DONE) if raw.rstrip().endswith(DONE) else raw
         message = _object_in(raw)
         if "error" in message and message.get("type") != "message":
             raise self._upstream.classify_in_stream(message)
@@ -245,11 +282,6 @@ class PassedAnswer:
     def _tagged(self, block: Any) -> Any:
         is_thinking = isinstance(block, dict) and block.get("type") in THINKING
         return self._stream.with_tag(block) if is_thinking else block
-
-
-def _is_no_stream(data: bytes) -> bool:
-    """Return True for a body that begins as JSON or HTML does."""
-    return data.lstrip()[:1] in (b"{", b"[", b"<", b'"')
 
 
 def _object_in(raw: bytes) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from contextlib import asynccontextmanager
@@ -12,12 +13,14 @@ import pytest
 from aiohttp import web
 
 from accounts.adding.keys import GivenKey, add
-from tests.gateway.conftest import in_database
+from gateway.models import RequestLog
+from tests.gateway.conftest import a_client, in_database
 from tests.gateway.kinds.conftest import sdk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from gateway.service import Gateway
     from tests.gateway.kinds.conftest import OpenGateway
 
     Case = tuple[int, str, bytes]
@@ -64,6 +67,11 @@ def without(event: dict[str, Any], *path: str) -> dict[str, Any]:
     return copy
 
 
+def _input(partial_json: str) -> dict[str, Any]:
+    delta = {"type": "input_json_delta", "partial_json": partial_json}
+    return {**DELTA, "delta": delta}
+
+
 NO_USAGE = without(START, "message", "usage")
 STREAM, JSON, HTML = "text/event-stream", "application/json", "text/html"
 FAILED = 'data: {"error":{"message":"No GPU is left","code":500}}\n\n'
@@ -101,10 +109,20 @@ REFUSED = {
 
 
 @asynccontextmanager
-async def served(case: Case) -> AsyncIterator[str]:
-    async def messages(request: web.Request) -> web.Response:
+async def served(case: Case, encoding: str = "", cut: int = 0) -> AsyncIterator[str]:
+    """A server with one answer, which it sends in two parts when there is a `cut`."""
+
+    async def messages(request: web.Request) -> web.StreamResponse:
         status, content_type, body = case
-        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
+        headers = {"Content-Type": content_type, **({"Content-Encoding": encoding} if encoding else {})}
+        if not cut:
+            return web.Response(status=status, body=body, headers=headers)
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(request)
+        await response.write(body[:cut])
+        await asyncio.sleep(0.05)
+        await response.write(body[cut:])
+        return response
 
     async def models(request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": [{"id": "odd", "object": "model"}]})
@@ -122,22 +140,30 @@ async def served(case: Case) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def ask(case: Case, open_gateway: OpenGateway) -> anthropic.types.Message:
-    async with served(case) as url:
+async def ask(
+    case: Case, open_gateway: OpenGateway, *, stream: bool = True, encoding: str = "", cut: int = 0
+) -> anthropic.types.Message:
+    async with served(case, encoding, cut) as url:
         await in_database(add)(GivenKey("compatible", "", url), unchecked=True)
-        async with (
-            open_gateway() as gateway,
-            sdk(gateway) as client,
-            client.messages.stream(
-                model="odd", max_tokens=100, messages=[{"role": "user", "content": "Hello"}]
-            ) as opened,
-        ):
-            return await opened.get_final_message()
+        async with open_gateway() as gateway, sdk(gateway) as client:
+            options: Any = {
+                "model": "odd",
+                "max_tokens": 100,
+                "messages": [{"role": "user", "content": "Hello"}],
+            }
+            if not stream:
+                message: anthropic.types.Message = await client.messages.create(**options)
+                return message
+            async with client.messages.stream(**options) as opened:
+                return await opened.get_final_message()
 
 
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("name", ANSWERED)
-async def test_the_client_reads_what_is_almost_right(name: str, open_gateway: OpenGateway) -> None:
-    message = await ask((200, STREAM, ANSWERED[name]), open_gateway)
+async def test_the_client_reads_what_is_almost_right(
+    name: str, stream: bool, open_gateway: OpenGateway
+) -> None:
+    message = await ask((200, STREAM, ANSWERED[name]), open_gateway, stream=stream)
 
     assert [block.text for block in message.content if block.type == "text"] == ["Hello"]
     assert message.stop_reason == "end_turn"
@@ -152,3 +178,115 @@ async def test_what_is_wrong_is_said_in_a_sentence(
     *case, words = REFUSED[name]
     with pytest.raises(anthropic.APIStatusError, match=words):
         await ask(tuple(case), open_gateway)  # type: ignore[arg-type]
+
+
+# Answers in another form than was asked for
+
+TOOL = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {}}
+CITED = {"type": "char_location", "cited_text": "Hello", "document_index": 0, "document_title": None}
+COLLECTED = {
+    "a call without an input": (
+        [
+            {"type": "content_block_start", "index": 0, "content_block": TOOL},
+            _input(""),
+            STOP,
+        ],
+        [TOOL],
+    ),
+    "a call": (
+        [
+            {"type": "content_block_start", "index": 0, "content_block": TOOL},
+            _input('{"a"'),
+            _input(":1}"),
+            STOP,
+        ],
+        [{**TOOL, "input": {"a": 1}}],
+    ),
+    "a block that begins before the last one has ended": (
+        [
+            BLOCK,
+            DELTA,
+            {**BLOCK, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
+            STOP,
+        ],
+        [{"type": "text", "text": "Hello"}, {"type": "thinking", "thinking": "", "signature": ""}],
+    ),
+    "an empty input within a text": (
+        [BLOCK, _input(""), DELTA, STOP],
+        [{"type": "text", "text": "Hello"}],
+    ),
+    "text in the start of a block": (
+        [{**BLOCK, "content_block": {"type": "text", "text": "Oh. "}}, DELTA, STOP],
+        [{"type": "text", "text": "Oh. Hello"}],
+    ),
+    "a citation, and an unknown delta": (
+        [
+            BLOCK,
+            DELTA,
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "citations_delta", "citation": CITED},
+            },
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "x_delta", "x": 1}},
+            STOP,
+        ],
+        [{"type": "text", "text": "Hello", "citations": [CITED]}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COLLECTED)
+async def test_a_stream_that_nobody_asked_for_is_collected(name: str, open_gateway: OpenGateway) -> None:
+    """rynfar/meridian#239, Wei-Shaw/sub2api#867, ShouZhuo0413/codebuddy2api#11"""
+    events, content = COLLECTED[name]
+    body = {"model": "odd", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+    async with served((200, STREAM, stream_of(START, *events, END, OVER))) as url:
+        await in_database(add)(GivenKey("compatible", "", url), unchecked=True)
+        async with open_gateway() as gateway, a_client(gateway) as client:
+            answer = await client.post("/v1/messages", json=body)
+            row = await the_row(gateway)
+
+    message = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert message["content"] == content
+    assert (message["model"], message["stop_reason"]) == ("odd", "end_turn")
+    assert (message["usage"]["input_tokens"], message["usage"]["output_tokens"]) == (3, 2)
+    assert (row.outcome, row.input_tokens, row.output_tokens, row.is_stream) == ("answered", 3, 2, False)
+
+
+async def the_row(gateway: Gateway) -> RequestLog:
+    async with asyncio.timeout(5):
+        while gateway.ledger.waiting or not await RequestLog.objects.aexists():
+            await asyncio.sleep(0.02)
+    return await RequestLog.objects.aget()
+
+
+async def test_a_call_whose_input_is_no_json_is_an_error(open_gateway: OpenGateway) -> None:
+    start = {"type": "content_block_start", "index": 0, "content_block": TOOL}
+    body = stream_of(START, start, _input('{"a":'), STOP, END, OVER)
+
+    with pytest.raises(anthropic.APIStatusError, match="the input of a tool call is not JSON"):
+        await ask((200, STREAM, body), open_gateway, stream=False)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("end", ["", "\n\ndata: [DONE]\n\n"])
+async def test_a_whole_message_may_end_as_a_stream_does(
+    stream: bool, end: str, open_gateway: OpenGateway
+) -> None:
+    """decolua/9router#3492"""
+    whole = {**BEGUN, "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn"}
+    body = f"\n\n{json.dumps(whole)}{end}".encode()
+
+    message = await ask((200, STREAM, body), open_gateway, stream=stream)
+
+    assert [block.text for block in message.content if block.type == "text"] == ["Hello"]
+
+
+@pytest.mark.parametrize("cut", [2, len(b"event: message_start\ndata: ")])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_stream_is_one_wherever_it_is_cut(stream: bool, cut: int, open_gateway: OpenGateway) -> None:
+    message = await ask((200, STREAM, stream_of(*ALL)), open_gateway, stream=stream, cut=cut)
+
+    assert [block.text for block in message.content if block.type == "text"] == ["Hello"]
