@@ -17,7 +17,6 @@ FORWARDED = ("user-agent", "traceparent", "tracestate")
 FORWARDED_PREFIX = "x-stainless-"
 OF_SUBSCRIPTIONS = "oauth-2025-04-20"
 """The beta of sign-ins with a subscription, which the gateway does not use."""
-RETURNED = ("retry-after", "x-should-retry")
 
 
 def request_headers(
@@ -35,6 +34,8 @@ def request_headers(
     if betas and (named := _betas(client.get("anthropic-beta", ""), betas)):
         kept["anthropic-beta"] = named
     kept["content-type"] = "application/json"
+    # Without the header a server may compress as it likes (RFC 9110, 12.5.3).
+    kept["accept-encoding"] = "identity"
     kept["accept"] = "text/event-stream" if is_stream else "application/json"
     return kept
 

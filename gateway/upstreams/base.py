@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from accounts.failures import FailureKind, UpstreamError
 from gateway.pass_through.body import Changes
+from gateway.upstreams.decoding import UnreadableEncoding, decoded
 from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
 from gateway.upstreams.transport import Response, Transport, TransportFailed
 
@@ -154,6 +155,8 @@ class Upstream(ABC):
             )
             if response.status != 200:
                 raise await self._read_error(response, call.access)
+            if self.dialect == "messages":  # Google compresses only what asks for it
+                response = _decoded_or_closed(response)
         except (UpstreamError, TransportFailed) as error:
             if _is_broken(error):
                 self._health.failed(address)
@@ -165,10 +168,20 @@ class Upstream(ABC):
 
     async def _read_error(self, response: Response, access: Access) -> UpstreamError:
         try:
-            body = await response.read_error_body(self._first_byte_seconds)
+            body = await decoded(response).read_error_body(self._first_byte_seconds)
+        except UnreadableEncoding as error:
+            body = f"an error that cannot be read: {error}".encode()
         finally:
             response.abort()
         return self.classify(response.status, _without_secret(body, access.secret), response.headers)
+
+
+def _decoded_or_closed(response: Response) -> Response:
+    try:
+        return decoded(response)
+    except UnreadableEncoding:
+        response.abort()
+        raise
 
 
 def _without_secret(body: bytes, secret: str) -> bytes:

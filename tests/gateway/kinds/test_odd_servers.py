@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sys
+import zlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
     Case = tuple[int, str, bytes]
     """Status, content type and body."""
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 BEGUN: dict[str, Any] = {
     "id": "msg_1",
@@ -113,6 +120,7 @@ async def served(case: Case, encoding: str = "", cut: int = 0) -> AsyncIterator[
     """A server with one answer, which it sends in two parts when there is a `cut`."""
 
     async def messages(request: web.Request) -> web.StreamResponse:
+        assert request.headers["accept-encoding"] == "identity"
         status, content_type, body = case
         headers = {"Content-Type": content_type, **({"Content-Encoding": encoding} if encoding else {})}
         if not cut:
@@ -290,3 +298,57 @@ async def test_a_stream_is_one_wherever_it_is_cut(stream: bool, cut: int, open_g
     message = await ask((200, STREAM, stream_of(*ALL)), open_gateway, stream=stream, cut=cut)
 
     assert [block.text for block in message.content if block.type == "text"] == ["Hello"]
+
+
+# Compressed answers
+
+CODERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstd.compress,
+}
+
+
+@pytest.mark.parametrize("encoding", CODERS)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_nobody_asked_to_compress_is_read(
+    stream: bool, encoding: str, open_gateway: OpenGateway
+) -> None:
+    body = CODERS[encoding](stream_of(*ALL))
+
+    message = await ask((200, STREAM, body), open_gateway, stream=stream, encoding=encoding, cut=20)
+
+    assert [block.text for block in message.content if block.type == "text"] == ["Hello"]
+
+
+async def test_a_compressed_error_is_read(open_gateway: OpenGateway) -> None:
+    """router-for-me/CLIProxyAPI#1763"""
+    said = "A maximum of 4 blocks with cache_control may be provided. Found 8."
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": said}}
+    case = (400, JSON, gzip.compress(json.dumps(error).encode()))
+
+    with pytest.raises(anthropic.BadRequestError, match=said):
+        await ask(case, open_gateway, encoding="gzip")
+
+
+UNREADABLE = {
+    "br": (200, b"\x0b\x02\x80Hello\x03", "compresses its answer with 'br', which the gateway neither asks"),
+    "gzip": (200, b"event: message_start", "is said to be gzip, but is not"),
+    "deflate": (200, zlib.compress(stream_of(*ALL))[:-9], "compressed with deflate, broke off"),
+    "br, gzip": (
+        400,
+        b"\x0b",
+        "an error that cannot be read: the server compresses its answer with 'br, gzip'",
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", UNREADABLE)
+async def test_what_cannot_be_decompressed_is_said(
+    encoding: str, open_gateway: OpenGateway, live_setting: Callable[[str, Any], None]
+) -> None:
+    live_setting("MAX_WAIT_BEFORE_ERROR_MS", 0)
+    status, body, words = UNREADABLE[encoding]
+
+    with pytest.raises(anthropic.APIStatusError, match=words):
+        await ask((status, STREAM, body), open_gateway, stream=False, encoding=encoding)

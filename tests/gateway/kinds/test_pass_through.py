@@ -381,6 +381,7 @@ def test_only_known_headers_go_on() -> None:
     assert request_headers(client, betas=True, is_stream=True) == {
         "anthropic-beta": "a-2025-01-01,b", "user-agent": "sdk", "x-stainless-os": "Linux",
         "anthropic-version": "2023-06-01", "content-type": "application/json", "accept": "text/event-stream",
+        "accept-encoding": "identity",
     }  # fmt: skip
     assert "anthropic-beta" not in request_headers(client, betas=False, is_stream=True)
 
