@@ -37,6 +37,7 @@ class FailureKind(Enum):
     DISABLED = "disabled by its provider"
     KEY_REFUSED = "key refused"
     WRONG_ADDRESS = "no answer in Anthropic's format at its address"
+    NO_RETRY_HELPS = "says that no retry helps"
     IN_A_CIRCLE = "leads into a circle of gateways"
     PLACE_REFUSED = "not offered where this server is"
 
@@ -113,6 +114,9 @@ class UpstreamError(Exception):
     the error's message, which may quote the request."""
     scope: Scope = Scope.ACCOUNT
     learned: Learned = NOTHING_LEARNED
+    said: str = ""
+    """The server's own words about the account, short and in one line, for the client and the operator; ""
+    where they must not be told."""
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"
@@ -191,6 +195,7 @@ ACCOUNT_POLICIES: dict[FailureKind, AccountPolicy] = {
     FailureKind.DISABLED: AccountPolicy(state="disabled_by_provider"),
     FailureKind.KEY_REFUSED: AccountPolicy(state="invalid"),
     FailureKind.WRONG_ADDRESS: replace(_SET_UP, is_for_all_models=True),
+    FailureKind.NO_RETRY_HELPS: _SET_UP,
     FailureKind.IN_A_CIRCLE: replace(_SET_UP, is_for_all_models=True),
     FailureKind.PLACE_REFUSED: replace(_SET_UP, is_for_all_models=True),
     FailureKind.CONNECTION_FAILED: _FAILED,

@@ -34,6 +34,9 @@ STATUSES = {
     LOOP_DETECTED: FailureKind.IN_A_CIRCLE,
     529: FailureKind.CAPACITY,
 }
+TELLS_IN_ITS_WORDS = {FailureKind.FORBIDDEN, FailureKind.NO_RETRY_HELPS}
+"""Failures that only the server's own words explain."""
+MOST_SAID = 150
 OF_THE_GROUP = {FailureKind.RATE_LIMIT, FailureKind.UNKNOWN_LIMIT, FailureKind.OUT_OF_CREDIT}
 TYPES = {status: name for name, status in STATUS_OF_TYPE.items()}
 TOO_LONG = re.compile(
@@ -49,6 +52,16 @@ PROVIDER_ERROR = "Provider returned error"
 def parse_compatible_error(
     status: int, raw: bytes, headers: Mapping[str, str], now: datetime
 ) -> UpstreamError:
+    error = _parsed(status, raw, headers, now)
+    if error.kind is FailureKind.SERVER_ERROR and headers.get("x-should-retry") == "false":
+        error = replace(error, kind=FailureKind.NO_RETRY_HELPS)
+    if error.kind in TELLS_IN_ITS_WORDS:
+        words = (said(error.body) or error.message)[:LONGEST_MESSAGE].split()
+        return replace(error, said=truncate(" ".join(words).rstrip("."), MOST_SAID))
+    return error
+
+
+def _parsed(status: int, raw: bytes, headers: Mapping[str, str], now: datetime) -> UpstreamError:
     body = _unwrapped(parse_body(raw))
     if as_object(body).get("type") == "error":
         error = parse_anthropic_error(status, raw, headers, now)

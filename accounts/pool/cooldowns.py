@@ -131,7 +131,12 @@ class Cooldowns:
         return {key[1]: cooldown for key in keys if (cooldown := self.get(key)) is not None}
 
     def failed(
-        self, key: Key, kind: FailureKind, hint_seconds: float | None, default_seconds: float
+        self,
+        key: Key,
+        kind: FailureKind,
+        hint_seconds: float | None,
+        default_seconds: float,
+        reason: str = "",
     ) -> ActiveCooldown | None:
         """Count one more failure in a row. Returns the cooldown that it leads to; None without one."""
         cools_down_after = ACCOUNT_POLICIES[kind].cools_down_after
@@ -140,7 +145,7 @@ class Cooldowns:
         times = self._in_a_row[key] = self._in_a_row.get(key, 0) + 1
         if times < cools_down_after:
             return None
-        reason = kind.value
+        reason = reason or kind.value
         if cools_down_after > 1:  # the wait that the upstream named is for a single failure
             reason, hint_seconds = f"failed {times} times in a row", None
         return self._begin(key, kind, cooldown_seconds(kind, hint_seconds, times, default_seconds), reason)

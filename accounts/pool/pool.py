@@ -572,10 +572,11 @@ class Pool:
         kind: FailureKind,
         hint_seconds: float | None = None,
         scope: Scope = Scope.ACCOUNT,
+        reason: str = "",
     ) -> ActiveCooldown | None:
-        """Record a failure. `hint_seconds` is the wait that the upstream named. Returns the account's
-        cooldown for this quota, if any. The cooldown is shared by all accounts that the failure concerns,
-        whose health does not change."""
+        """Record a failure. `hint_seconds` is the wait that the upstream named, `reason` a text for people,
+        by default the kind's. Returns the account's cooldown for this quota, if any. The cooldown is shared
+        by all accounts that the failure concerns, whose health does not change."""
         account, target = lease.account, lease.target
         key = (account.id, ALL_MODELS if ACCOUNT_POLICIES[kind].is_for_all_models else target.model_key)
         known = self.cooldowns.get(key)
@@ -585,7 +586,7 @@ class Pool:
             return known
         self.state.change_score(account.id, self._now(), health=ACCOUNT_POLICIES[kind].health, tokens=1)
         cooldown = self.cooldowns.failed(
-            key, kind, hint_seconds, live_settings.current["DEFAULT_COOLDOWN_MS"] / 1000
+            key, kind, hint_seconds, live_settings.current["DEFAULT_COOLDOWN_MS"] / 1000, reason
         )
         if kind is FailureKind.QUOTA:
             self.on_quota_exhausted(account.id)

@@ -113,6 +113,7 @@ ERROR_POLICIES: dict[FailureKind, ErrorPolicy] = {
     FailureKind.WRONG_ADDRESS: ErrorPolicy(
         operator_must="correct its address, which is the one for ANTHROPIC_BASE_URL, without /v1/messages"
     ),
+    FailureKind.NO_RETRY_HELPS: ErrorPolicy(operator_must="see to what its server says"),
     FailureKind.IN_A_CIRCLE: ErrorPolicy(LoopDetected, operator_must="change its address, or remove it"),
     FailureKind.PLACE_REFUSED: ErrorPolicy(
         operator_must="let this server reach the provider from a place where it is offered, or add billing "
@@ -228,9 +229,10 @@ FAILURES = (UpstreamError, TransportFailed, EmptyAnswer, MalformedStream, *Accou
 def failure_of(error: Exception) -> Failure:
     if isinstance(error, UpstreamError):
         detail = error.reason if ERROR_POLICIES[error.kind].operator_must else ""
+        said = f" ({without_identifiers(error.said)})" if error.said else ""
         # The traceback is removed, since its frames refer to the failure: both would wait for the garbage
         # collector.
-        return Failure(error.kind, error.kind.value, detail, error.with_traceback(None))
+        return Failure(error.kind, f"{error.kind.value}{said}", detail, error.with_traceback(None))
     if isinstance(error, EmptyAnswer):
         return Failure(FailureKind.EMPTY_ANSWER, str(error))
     if isinstance(error, TransportFailed | MalformedStream):

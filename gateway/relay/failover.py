@@ -128,7 +128,9 @@ class Failover:
                 return None
         if not failure.is_of_call:
             return None
-        cooldown = self.accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
+        cooldown = self.accounts.pool.failed(
+            lease, failure.kind, failure.wait_seconds, failure.scope, failure.reason
+        )
         return cooldown.until if cooldown is not None and cooldown.is_limit else None
 
     def _has_untried_base(self) -> bool:
@@ -162,7 +164,7 @@ async def _learn_after_content(accounts: AccountsService, lease: Lease, failure:
     """Record an error after the first content of an answer. Nothing is retried, but the account may be at its
     limit, or have to leave the pool."""
     if not failure.policy.is_passing:
-        accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope)
+        accounts.pool.failed(lease, failure.kind, failure.wait_seconds, failure.scope, failure.reason)
     if failure.error is not None:
         await accounts.learn(lease, failure.error.learned)
     concerned = [lease.account, *accounts.pool.others_concerned(lease.account, failure.scope)]

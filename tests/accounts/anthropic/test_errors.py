@@ -137,6 +137,43 @@ def test_errors_in_anthropics_own_shape_mean_what_they_mean_there() -> None:
         assert (found.kind, found.wait_seconds) == (kind, wait)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (403, b'{"error": {"message": "Model x is not in\\nyour plan."}}', "Model x is not in your plan"),
+        (403, b'{"type": "error", "error": {"type": "permission_error", "message": "No."}}', "No"),
+        (403, b'{"detail": "\\u001b[2JNot here"}', "\\x1b[2JNot here"),
+        (403, b"<html>Blocked</html>", "The server answers 403 with an HTML page"),
+        (403, b'{"error": "%b"}' % (b"x" * 5000), "x" * 150),
+        (401, b'{"error": {"message": "Who are you?"}}', ""),
+        (500, b'{"error": {"message": "Oops"}}', ""),
+    ],
+)
+def test_a_server_says_itself_why_it_forbids(status: int, body: bytes, said: str) -> None:
+    assert parse_compatible_error(status, body, {}, NOW).said == said
+
+
+@pytest.mark.parametrize(
+    ("status", "should_retry", "kind"),
+    [
+        (503, "false", K.NO_RETRY_HELPS),
+        (503, "true", K.SERVER_ERROR),
+        (503, "", K.SERVER_ERROR),
+        (429, "false", K.UNKNOWN_LIMIT),
+        (401, "false", K.KEY_REFUSED),
+        (508, "false", K.IN_A_CIRCLE),
+    ],
+)
+def test_a_gateway_may_say_that_no_retry_helps(status: int, should_retry: str, kind: K) -> None:
+    said = "No account can be used now."
+    raw = orjson.dumps({"type": "error", "error": {"type": "api_error", "message": said}})
+
+    found = parse_compatible_error(status, raw, {"x-should-retry": should_retry}, NOW)
+
+    assert found.kind is kind
+    assert found.said == ("No account can be used now" if kind is K.NO_RETRY_HELPS else "")
+
+
 def test_the_error_of_the_provider_behind_is_told() -> None:
     found = parse_compatible_error(429, compatible.compatible_provider_error().body or b"", {}, NOW)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import anthropic
 import pytest
 
 from accounts.models import Account
+from gateway.models import RequestLog
 from proxy_site.emulator.compatible import faults
 from proxy_site.emulator.delivery.behaviour import refuse, stall_before_headers
 from proxy_site.emulator.pretend_model.replies import thinking
@@ -129,6 +131,43 @@ async def test_what_is_no_message_ends_in_a_sentence(
         emulator.state.fault(fault, times=None)
         with pytest.raises(error, match=words):
             await _ask(client, stream=stream)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (
+            refuse(403, {"error": {"message": "Model x is not in the plan of ada@example.com."}}),
+            "forbidden (Model x is not in the plan of …)",
+        ),
+        (
+            replace(
+                refuse(503, {"type": "error", "error": {"type": "api_error", "message": "No account."}}),
+                headers={"x-should-retry": "false"},
+            ),
+            "says that no retry helps (No account)",
+        ),
+    ],
+)
+async def test_what_only_the_server_can_explain_is_told_in_its_words(
+    refusal: Any, words: str, emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    body = {"model": MODELS["ollama"], "max_tokens": 10, "messages": HELLO}
+    emulator.state.fault(refusal, times=None)
+    async with open_gateway("ollama") as gateway, a_client(gateway) as client:
+        response = await client.post("/v1/messages", json=body)
+        pool = gateway.accounts.pool
+        cooldowns = pool.cooldowns.of_account(pool.accounts[0].id)
+        async with asyncio.timeout(5):
+            while gateway.ledger.waiting or not await RequestLog.objects.aexists():
+                await asyncio.sleep(0.02)
+
+    assert response.status_code == 503
+    assert response.headers["x-should-retry"] == "false"
+    assert f"Compatible server 1: {words}. The operator must" in response.json()["error"]["message"]
+    assert [cooldown.reason for cooldown in cooldowns.values()] == [words]
+    assert words in (await RequestLog.objects.aget()).error
+    assert len(emulator.state.log.entries("messages")) == 1
 
 
 async def _ask(client: anthropic.AsyncAnthropic, *, stream: bool) -> Any:
