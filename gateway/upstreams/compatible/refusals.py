@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 REFUSALS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(words, re.IGNORECASE | re.DOTALL), switch)
     for words, switch in (
-        (r"(?:role|variant|input).{0,40}system|['\"`]system['\"`]", "system_messages"),
+        (
+            r"(?:role|variant|input).{0,40}system|['\"`]system['\"`]"
+            r"|\.role\b.{0,60}expected ['\"`]user",  # LM Studio (lmstudio-ai/lmstudio-bug-tracker#1399)
+            "system_messages",
+        ),
         (r"\bdocument", "documents"),
         (r"\bthinking|\breasoning", "thinking"),
         (r"text content blocks must|text.{0,30}(?:non-empty|be empty|whitespace)", "blank_texts"),

@@ -247,6 +247,22 @@ async def test_the_other_style_of_key_is_tried_once_and_kept(
     assert len(emulator.state.log.entries("messages")) == 3
 
 
+async def test_the_words_of_lm_studio_for_a_role_are_known(
+    emulator: EmulatorServer, open_gateway: OpenGateway
+) -> None:
+    """lmstudio-ai/lmstudio-bug-tracker#1399"""
+    said = "messages.1.role: Invalid discriminator value. Expected 'user' | 'assistant'"
+    refusal = refuse(400, {"type": "error", "error": {"type": "invalid_request_error", "message": said}})
+    messages = [*HELLO, {"role": "system", "content": "Be brief."}]
+    body = {"model": MODELS["ollama"], "max_tokens": 1000, "messages": messages}
+    emulator.state.fault(refusal, times=1)
+    async with open_gateway("ollama") as gateway, a_client(gateway) as client:
+        response = await client.post("/v1/messages", json=body)
+
+    assert response.status_code == 200, response.text
+    assert (await Account.objects.aget()).learned_switches == {"system_messages": False}
+
+
 async def test_what_was_learned_outlives_a_restart(
     emulator: EmulatorServer, open_gateway: OpenGateway
 ) -> None:
