@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from proxy_site.emulator.compatible.peer import Peer
+from tests.gateway.kinds.gateway_with_key import GatewayWithKey
 from tests.live_gateway import LiveGateway, manage
 
 if TYPE_CHECKING:
@@ -66,3 +68,25 @@ def test_a_request_ends_where_it_began(circle: tuple[LiveGateway, LiveGateway]) 
         # Each request has passed both, once.
         assert gateway.output.count("508 api_error; 0 in, 0 out;") == 4
         assert gateway.output.count("; 1 attempt") == 4
+
+
+def test_a_circle_that_nobody_sees_ends_at_the_limit_of_an_account(
+    emulator: EmulatorServer, tmp_path: Path
+) -> None:
+    """The gateway between drops all headers, so that the request comes back as a new one each time."""
+    most, limits = 3, {"MAX_CONCURRENT_REQUESTS": "3", "MAX_WAIT_BEFORE_ERROR_MS": "1500"}
+    gateway = GatewayWithKey(emulator, tmp_path, AUTH_TOKEN=TOKEN, **limits)
+    gateway.kind = "compatible"
+    emulator.state.peer = Peer(gateway.url, TOKEN)
+    body = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+    try:
+        with gateway:
+            answer = httpx.post(
+                f"{gateway.url}/v1/messages", json=body, headers={"x-api-key": TOKEN}, timeout=20
+            )
+    finally:
+        emulator.state.peer = None
+
+    assert answer.status_code == 504
+    # One more begins when the first hangs up, and ends with it.
+    assert len(emulator.state.log.entries("messages")) in {most, most + 1}
