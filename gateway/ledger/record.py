@@ -168,7 +168,7 @@ class RequestRecord:
     @property
     def account(self) -> str:
         """The account of the last attempt; "" before the first."""
-        return self.attempts[-1].email if self.attempts else ""
+        return self.attempts[-1].account_name if self.attempts else ""
 
     @property
     def upstream_model(self) -> str:

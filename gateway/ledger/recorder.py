@@ -149,7 +149,7 @@ def _rounded(seconds: float | None) -> float | None:
 def _shown(attempt: Attempt) -> dict[str, Any]:
     return {
         "attempt": {
-            "account": attempt.email,
+            "account": attempt.account_name,
             "model": attempt.model_id,
             "endpoint": attempt.endpoint,
             "took_seconds": round(attempt.took_seconds, 3),

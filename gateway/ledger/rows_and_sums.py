@@ -152,7 +152,7 @@ def _attempt_row(request_id: int, number: int, attempt: Attempt) -> AttemptRow:
     return AttemptRow(
         request_id,
         number,
-        attempt.email,
+        attempt.account_name,
         truncate(attempt.model_id, 200),
         attempt.endpoint[:200],
         _moment(attempt.started_at),

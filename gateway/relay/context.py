@@ -158,8 +158,8 @@ class RequestContext:
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
         self.attempts.append(
             Attempt(
-                account=account.label,
-                email=account.name,
+                account_label=account.label,
+                account_name=account.name,
                 model_id=model_id,
                 started_at=time.time(),
                 waited_seconds=self.waited_seconds - self._waited_before,

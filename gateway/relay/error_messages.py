@@ -32,9 +32,9 @@ NOTICEABLE_WAIT_SECONDS = 0.1
 class Attempt:
     """One account that was asked, or that could not be asked. Times are seconds since the epoch."""
 
-    account: str
+    account_label: str
     """The account's label (accounts/pool/labels.py), which clients may see."""
-    email: str
+    account_name: str
     """The account's name, for the operator: its whole e-mail address, or "Gemini key 1"."""
     model_id: str
     reason: str = ""
@@ -67,13 +67,13 @@ class Attempt:
     def for_operator(self, zone: tzinfo = UTC) -> str:
         where = f" at {self.endpoint}" if self.endpoint else ""
         until = f", back at {clock(self.back_at, self.started_at, zone)}" if self.back_at is not None else ""
-        return f"{self.email} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
+        return f"{self.account_name} for {self.model_id}{where}: {self.whole_reason}{until} → {self.decision}"
 
     def came_next(self, following: Attempt) -> str:
         """Return the step that was taken, which may differ from the one planned at the failure."""
         if following.model_id != self.model_id:
             what = ANOTHER_MODEL
-        elif following.email != self.email:
+        elif following.account_name != self.account_name:
             what = NEXT_ACCOUNT
         elif self.endpoint and following.endpoint != self.endpoint:
             what = NEXT_ADDRESS
@@ -90,7 +90,7 @@ class Attempt:
 def sentence(model_id: str, attempts: Sequence[Attempt], now: float, zone: tzinfo = UTC) -> str:
     """Build the message, for example: 2 accounts tried for claude-sonnet-4-6: ad…@e… quota until 17:03 CEST,
     gr…@e… no capacity. Next try in 2 h 3 min (17:03 CEST, 15:03 UTC)."""
-    last_of_each = {attempt.email: attempt for attempt in attempts}
+    last_of_each = {attempt.account_name: attempt for attempt in attempts}
     count = len(last_of_each)
     accounts = ", ".join(_one(attempt, now, zone) for attempt in last_of_each.values())
     text = f"{count} account{'' if count == 1 else 's'} tried for {model_id}: {accounts}."
@@ -104,4 +104,4 @@ def next_try(at: float, now: float, zone: tzinfo = UTC) -> str:
 
 def _one(attempt: Attempt, now: float, zone: tzinfo) -> str:
     until = f" until {clock(attempt.back_at, now, zone)}" if attempt.back_at is not None else ""
-    return f"{attempt.account} {attempt.reason}{until}"
+    return f"{attempt.account_label} {attempt.reason}{until}"

@@ -37,7 +37,7 @@ def final_error(context: RequestContext, progress: ModelProgress, why: NoAccount
     if busy and not without(view.free, excluded):
         return RateLimited(_all_busy(len(busy), why.waiting), retry_after_seconds=BUSY_RETRY_SECONDS)
     names = {target.listed_id for target in progress.request.targets.values()}
-    last_of_each = {one.email: one for one in context.attempts if one.model_id in names}
+    last_of_each = {one.account_name: one for one in context.attempts if one.model_id in names}
     attempts = [*last_of_each.values(), *_not_asked(model_id, view, last_of_each)]
     if progress.last_error is not None and progress.last_is_passing and view.not_limited:
         return _with_all_attempts(progress.last_error, model_id, attempts, now)

@@ -261,7 +261,7 @@ class Relay:
             waiting = f"{self._pool.waiting} request{'' if self._pool.waiting == 1 else 's'} wait"
             return RateLimited(f"{waited}: no account became free; {waiting}.", retry_after_seconds=5)
         failed = [attempt for attempt in context.attempts if attempt.reason]
-        tried = "; ".join(f"{attempt.account} {attempt.reason}" for attempt in failed)
+        tried = "; ".join(f"{attempt.account_label} {attempt.reason}" for attempt in failed)
         return UpstreamTimedOut(f"{waited}{': ' + tried if tried else ''}.")
 
     def _model_unknown(self, name: str) -> GatewayError:

@@ -99,8 +99,8 @@ class Turn:
         self, account: str, seconds: float, reason: str = "", waited_seconds: float = 0.0
     ) -> Attempt:
         attempt = Attempt(
-            account=LABELS[account],
-            email=account,
+            account_label=LABELS[account],
+            account_name=account,
             model_id=self.fallback or self.model.answers,
             reason=reason,
             endpoint=settings.CLOUDCODE_ENDPOINTS[0],

@@ -114,8 +114,8 @@ def test_the_page_shows_every_fault(faults: list[Fault], page: str) -> None:
 
 def test_the_page_quotes_the_lines_of_the_log_as_they_are(page: str) -> None:
     attempt = Attempt(
-        account="ad…@e…",
-        email="ada@example.com",
+        account_label="ad…@e…",
+        account_name="ada@example.com",
         model_id="claude-sonnet-4-6",
         reason=FailureKind.QUOTA.value,
         back_at=NOW + 7384,

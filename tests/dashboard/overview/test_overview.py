@@ -233,9 +233,9 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
 ) -> None:
     at = time.time() - 60
     silent = a_refused_attempt(
-        email="grace@example.com", started_at=at, took_seconds=30.0, reason="no answer within 30 s"
+        account_name="grace@example.com", started_at=at, took_seconds=30.0, reason="no answer within 30 s"
     )
-    answering = an_attempt(email="ada@example.com", started_at=at + 30, took_seconds=11.0)
+    answering = an_attempt(account_name="ada@example.com", started_at=at + 30, took_seconds=11.0)
     add_accounts(1)
     slow = a_record(started_at=at, attempts=[silent, answering], request_id="req_slow")
     slow.first_event_seconds, slow.duration_seconds = 32.0, 41.0

@@ -54,7 +54,7 @@ def by_api(client: Client, query: dict[str, Any]) -> list[int]:
 
 
 def some_of_each() -> list[RequestRecord]:
-    grace = an_attempt(email="grace@example.com", model_id="claude-opus-4-6")
+    grace = an_attempt(account_name="grace@example.com", model_id="claude-opus-4-6")
     records = [
         a_record(started_at=ago(100)),
         a_record(started_at=ago(200), attempts=[grace], session_id="session-2", client="laptop"),
@@ -142,7 +142,7 @@ def test_the_search_box_finds_ids_and_names(text: str, operator: Client) -> None
         session_id="session-of-grace",
         client="grace-laptop",
         client_model="asked-for",
-        attempts=[an_attempt(email="grace@example.com", model_id="claude-opus-4-6")],
+        attempts=[an_attempt(account_name="grace@example.com", model_id="claude-opus-4-6")],
         started_at=ago(60),
     )
     keep(wanted, a_record(started_at=ago(30)))
@@ -307,7 +307,7 @@ def test_menus_offer_what_requests_had(operator: Client) -> None:
 def test_a_page_takes_seven_queries_at_most(
     query: str, accounts: int, operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    keep(*(a_record(attempts=[an_attempt(email=f"a{n}")], started_at=ago(n)) for n in range(accounts)))
+    keep(*(a_record(attempts=[an_attempt(account_name=f"a{n}")], started_at=ago(n)) for n in range(accounts)))
     with django_assert_max_num_queries(7):
         operator.get(f"/requests{query}")
 
@@ -379,7 +379,7 @@ def test_names_of_models_break_at_the_arrow_only(operator: Client) -> None:
 
 
 def test_texts_of_clients_stay_texts(operator: Client) -> None:
-    hostile = an_attempt(email=HOSTILE, model_id=HOSTILE)
+    hostile = an_attempt(account_name=HOSTILE, model_id=HOSTILE)
     facts = {"client": HOSTILE, "session_id": HOSTILE, "client_model": HOSTILE, "request_id": "req_x"}
     keep(
         a_record(attempts=[hostile], **facts),
@@ -394,7 +394,7 @@ def test_an_empty_ledger_says_what_to_do(operator: Client) -> None:
 
 
 def test_old_names_are_not_offered(operator: Client) -> None:
-    keep(a_record(attempts=[an_attempt(email="old@example.com")], started_at=ago(31 * DAY)))
+    keep(a_record(attempts=[an_attempt(account_name="old@example.com")], started_at=ago(31 * DAY)))
     assert "old@example.com</option>" not in page_of(operator, "")
 
 

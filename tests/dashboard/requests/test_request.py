@@ -46,7 +46,7 @@ def text_of(client: Client, request_id: str = SLOW, query: str = "") -> str:
 def keep_slow_one() -> None:
     at = time.time() - 60
     tries = [
-        a_refused_attempt(email="grace@example.com", started_at=at, took_seconds=1.2),
+        a_refused_attempt(account_name="grace@example.com", started_at=at, took_seconds=1.2),
         a_refused_attempt(
             started_at=at + 1.2,
             took_seconds=4.1,

@@ -26,8 +26,8 @@ _ids = count(1_000)
 def an_attempt(**changes: Any) -> Attempt:
     """One that answered."""
     facts: dict[str, Any] = {
-        "account": "ad…@e…",
-        "email": "ada@example.com",
+        "account_label": "ad…@e…",
+        "account_name": "ada@example.com",
         "model_id": "gemini-3-flash",
         "reason": "answered",
         "endpoint": "https://cloudcode.example",

@@ -181,7 +181,7 @@ def test_sums_are_corrected_also_for_another_last_account() -> None:
     keep(record, instance_id=instance_id)
     expire_lease(instance_id)
 
-    grace = an_attempt(email="grace@example.com")
+    grace = an_attempt(account_name="grace@example.com")
     keep(answer(record, attempts=[a_refused_attempt(), grace]), instance_id=instance_id, is_replay=True)
 
     assert counts(account="ada@example.com") == {"attempts": 1}
@@ -206,7 +206,7 @@ def test_it_is_put_right_also_after_news_in_between() -> None:
 
 
 def test_attempts_are_written_once_and_numbered() -> None:
-    refused = a_refused_attempt(email="grace@example.com", took_seconds=0.25, waited_seconds=1.0)
+    refused = a_refused_attempt(account_name="grace@example.com", took_seconds=0.25, waited_seconds=1.0)
     record = a_record(attempts=[refused, an_attempt()])
 
     keep(record)
@@ -239,7 +239,9 @@ def test_an_only_attempt_that_came_to_nothing_has_its_row(problem: str) -> None:
 
 
 def test_tokens_count_by_attempt_and_requests_by_last_attempt() -> None:
-    broken = a_refused_attempt(email="grace@example.com", model_id="gemini-3-pro", tokens=Tokens(7, 3, 2, 1))
+    broken = a_refused_attempt(
+        account_name="grace@example.com", model_id="gemini-3-pro", tokens=Tokens(7, 3, 2, 1)
+    )
 
     keep(a_record(attempts=[broken, an_attempt()], fallback=True))
 

@@ -124,7 +124,7 @@ def test_a_page_has_its_limits() -> None:
 
 
 def one_of_each() -> dict[str, int]:
-    grace = [an_attempt(email="grace@example.com", model_id="gemini-3-pro")]
+    grace = [an_attempt(account_name="grace@example.com", model_id="gemini-3-pro")]
     records = {
         "plain": a_record(**at_minute(0)),
         "grace": a_record(**at_minute(1, attempts=grace, client="AUTH_TOKEN", session_id="another")),
@@ -325,7 +325,7 @@ def test_rows_and_attempts_can_be_written_as_json() -> None:
 @pytest.fixture
 def names(db: None) -> None:
     for email in ("ada@example.com", "grace@example.com", "ada@example.com.au"):
-        keep(a_record(attempts=[an_attempt(email=email)]))
+        keep(a_record(attempts=[an_attempt(account_name=email)]))
     keep(a_failed_record(attempts=[]))
 
 

@@ -105,7 +105,7 @@ def a_random_record(chance: random.Random, started_at: float) -> RequestRecord:
 
 def a_random_attempt(chance: random.Random) -> Attempt:
     tokens = Tokens(*(chance.choice([0, chance.randrange(10_000)]) for _ in range(4)))
-    return an_attempt(email=chance.choice(ACCOUNTS), model_id=chance.choice(MODELS), tokens=tokens)
+    return an_attempt(account_name=chance.choice(ACCOUNTS), model_id=chance.choice(MODELS), tokens=tokens)
 
 
 def an_interrupted_record(chance: random.Random, started_at: float) -> RequestRecord:
@@ -124,7 +124,7 @@ def by_hand(dimension: str, crowd: Crowd) -> dict[str, Totals]:
         one = totals[name_in(dimension, record.upstream_model, record.account, record.client)]
         add_request(one, record)
         for attempt in record.attempts:
-            one = totals[name_in(dimension, attempt.model_id, attempt.email, record.client)]
+            one = totals[name_in(dimension, attempt.model_id, attempt.account_name, record.client)]
             add_attempt(one, attempt)
     return dict(totals)
 
@@ -223,7 +223,7 @@ def test_hourly_sums_are_the_sums_of_the_rows() -> None:
 
 
 def test_most_requests_come_first() -> None:
-    grace = [an_attempt(email="grace@example.com")]
+    grace = [an_attempt(account_name="grace@example.com")]
     now = time.time()
     keep(a_record(started_at=now), *[a_record(started_at=now, attempts=grace) for _ in range(2)])
 
@@ -253,7 +253,7 @@ def test_interrupted_requests_count_in_whole_and_partial_hours(offset: timedelta
 def test_retries_of_the_parts_are_those_of_the_whole(dimension: str) -> None:
     at = (beginning_of_now() - timedelta(minutes=5)).timestamp()
     keep(
-        a_record(started_at=at, attempts=[a_refused_attempt(), an_attempt(email="grace@example.com")]),
+        a_record(started_at=at, attempts=[a_refused_attempt(), an_attempt(account_name="grace@example.com")]),
         *(a_failed_record(started_at=at, attempts=[], client="laptop") for _ in range(3)),
     )
 

@@ -87,8 +87,8 @@ def an_attempt(
     took: float = 1.0,
 ) -> Attempt:
     return Attempt(
-        account=account[:2],
-        email=account,
+        account_label=account[:2],
+        account_name=account,
         model_id=model,
         reason=reason,
         decision=decision,

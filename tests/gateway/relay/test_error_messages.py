@@ -54,7 +54,9 @@ def test_one_account_is_not_called_accounts() -> None:
 
 
 def test_accounts_are_counted_by_account_not_by_label() -> None:
-    attempts = [replace(an_attempt(f"acct{n}@example.com", "quota"), account="ac…@e…") for n in range(4)]
+    attempts = [
+        replace(an_attempt(f"acct{n}@example.com", "quota"), account_label="ac…@e…") for n in range(4)
+    ]
 
     assert sentence("m", attempts, NOON).startswith("4 accounts tried for m: ac…@e… quota, ac…@e… quota")
 
@@ -102,13 +104,13 @@ def test_a_time_beyond_today_has_its_date() -> None:
 @pytest.mark.parametrize(
     ("following", "came_next"),
     [
-        ({"email": "grace@example.com"}, "next account"),
-        ({"email": "grace@example.com", "waited_seconds": 2.0}, "next account, after a wait"),
+        ({"account_name": "grace@example.com"}, "next account"),
+        ({"account_name": "grace@example.com", "waited_seconds": 2.0}, "next account, after a wait"),
         ({}, "same account again"),
         ({"waited_seconds": 0.5}, "same account again, after a wait"),
         ({"waited_seconds": 0.01}, "same account again"),
         ({"endpoint": "https://daily"}, "next address"),
-        ({"model_id": "gemini-3-flash", "email": "grace@example.com"}, "another model"),
+        ({"model_id": "gemini-3-flash", "account_name": "grace@example.com"}, "another model"),
     ],
 )
 def test_what_came_next_is_read_from_what_followed(following: dict[str, Any], came_next: str) -> None:

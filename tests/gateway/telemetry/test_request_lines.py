@@ -73,7 +73,7 @@ def raw_summary(monkeypatch: pytest.MonkeyPatch, record: Any) -> str:
 def test_a_line_is_what_logging_would_write(
     model: str, upstream: str, account: str, reason: str, request_id: str
 ) -> None:
-    attempts = [an_attempt(email=account, model_id=upstream)]
+    attempts = [an_attempt(account_name=account, model_id=upstream)]
     record = a_record(client_model=model, attempts=attempts, stop_reason=reason)
     with pytest.MonkeyPatch.context() as patch:
         raw = raw_summary(patch, record)
