@@ -147,28 +147,32 @@ class MessageStream:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
         counts_of_each: list[dict[str, Any]] = []
+        continued, index = self._continued_now(), self._index
+        delta_type = f"{continued}_delta"
         for chunk in chunks:
             block_type, text, counts = only_text_in(chunk)
-            holds_half = self._characters.held or self._thought_characters.held
-            if (
-                block_type != self._continued
-                or holds_half
-                or not (text.isascii() or not has_surrogates(text))
-            ):
+            if block_type != continued or not (text.isascii() or not has_surrogates(text)):
                 if counts_of_each:
                     self.usage.merge(*counts_of_each)
                     counts_of_each = []
                 events += self._receive_any(chunk)
+                continued, index = self._continued_now(), self._index
+                delta_type = f"{continued}_delta"
                 continue
             counts_of_each += (counts,)
             if self._keeps_text and block_type == "text":
                 self._text.append(text)
             # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
-            delta = {"type": f"{block_type}_delta", block_type: text}
-            events += ({"type": "content_block_delta", "index": self._index, "delta": delta},)
+            delta = {"type": delta_type, block_type: text}
+            events += ({"type": "content_block_delta", "index": index, "delta": delta},)
         if counts_of_each:
             self.usage.merge(*counts_of_each)
         return events
+
+    def _continued_now(self) -> str | None:
+        """Return "text" or "thinking" while further text of that kind is sent as it comes, else None."""
+        holds_half = self._characters.held or self._thought_characters.held
+        return None if holds_half else self._continued
 
     def _receive_any(self, chunk: Chunk) -> list[StreamEvent]:
         """Translate a chunk that does more than continue the open block."""
