@@ -120,6 +120,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     def _forget_answer(self) -> None:
         self.status = 0
+        self.content_encoding = ""
         self.raw_headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = self._buffered = 0
         self.has_head = self.is_complete = self.has_answered = False
@@ -135,8 +136,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         """Send a request, and wait until the head of its answer has arrived. Raises TimeoutError at the
         deadline, and TransportFailed."""
         self._pool, self.deadline = None, NEVER
-        if len(body) == 1 and len(body[0]) <= PIECE_BYTES:
-            self._transport.write(head + body[0])
+        if sum(map(len, body)) <= PIECE_BYTES:
+            self._transport.writelines((head, *body))
         else:
             self._transport.write(head)
             await self._send_pieces(body, deadline)
@@ -320,6 +321,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
             has_framing = has_framing or lower_name in FRAMING
             if lower_name == b"transfer-encoding":
                 encodings.append(value.lower())
+            elif lower_name == b"content-encoding":
+                self.content_encoding = value.decode("latin1")
         if encodings not in ([], [b"chunked"]):
             raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
         self._ends_with_connection = not has_framing
@@ -339,6 +342,11 @@ class ConnectedResponse(Response):
         self._pool = pool
         self._raw_headers = connection.raw_headers
         self.status = connection.status
+        self._content_encoding = connection.content_encoding
+
+    @property
+    def content_encoding(self) -> str:
+        return self._content_encoding
 
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
         assert self._connection is not None, "the connection has been released"

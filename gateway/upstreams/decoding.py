@@ -19,7 +19,7 @@ class UnreadableEncoding(TransportFailed):
 def decoded(response: Response) -> Response:
     """Return the response, with its body decompressed if a header says that it is compressed. Raises
     UnreadableEncoding."""
-    encoding = response.headers.get("content-encoding", "")
+    encoding = response.content_encoding
     if not encoding:
         return response
     try:
@@ -59,6 +59,10 @@ class DecodedResponse(Response):
         if not self._decoder.has_ended:
             raise TransportFailed(f"the answer, compressed with {self._encoding}, broke off")
         return b""
+
+    @property
+    def is_at_end(self) -> bool:
+        return False  # only `read` tells whether the compressed data is whole
 
     def release(self) -> None:
         self._response.release()

@@ -28,6 +28,11 @@ class Response(ABC):
     headers: Mapping[str, str]
     """The headers; names are case-insensitive."""
 
+    @property
+    def content_encoding(self) -> str:
+        """The Content-Encoding header; "" without one."""
+        return self.headers.get("content-encoding", "")
+
     @abstractmethod
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
         """Return the bytes that have arrived, at least one; b"" at the end.
