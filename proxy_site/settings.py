@@ -84,6 +84,12 @@ CLOUDCODE_CLIENT_VERSION = env.header("CLOUDCODE_CLIENT_VERSION", "2.9.1")
 # Providers of keys
 GEMINI_API_URL = env.safe_url("GEMINI_API_URL", "https://generativelanguage.googleapis.com")
 ANTHROPIC_API_URL = env.safe_url("ANTHROPIC_API_URL", "https://api.anthropic.com")
+live.text(
+    "GEMINI_SAFETY_THRESHOLD",
+    one_of=("", "OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"),
+    meaning="From which probability of harm on the Gemini API blocks content. Empty leaves it to Google, "
+    "whose terms permit less only where it is needed.",
+)
 
 # Connections to all of them
 UPSTREAM_CONNECT_TIMEOUT_SECONDS = env.timeout("UPSTREAM_CONNECT_TIMEOUT_MS", 10_000, most=600_000)

@@ -29,7 +29,7 @@ from tests.builders import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.translation.request.request import TranslatedRequest
     from proxy_site.emulator.server import EmulatorServer
@@ -174,3 +174,16 @@ async def test_a_wrong_key_is_refused(gemini: GeminiApi, emulator: EmulatorServe
         await gemini.open_stream(a_call(access=Access("AIza-nobody")), emulator.gemini_api_url)
 
     assert caught.value.kind is FailureKind.KEY_REFUSED
+
+
+@pytest.mark.parametrize("threshold", ["", "BLOCK_ONLY_HIGH"])
+async def test_safety_settings_are_sent_only_when_the_operator_sets_them(
+    threshold: str, gemini: GeminiApi, emulator: EmulatorServer, live_setting: Callable[[str, Any], None]
+) -> None:
+    live_setting("GEMINI_SAFETY_THRESHOLD", threshold)
+
+    (await gemini.open_stream(a_call(), emulator.gemini_api_url)).abort()
+
+    sent = orjson.loads(emulator.state.log.entries()[-1].body).get("safetySettings", [])
+    assert {one["threshold"] for one in sent} == ({threshold} if threshold else set())
+    assert len(sent) == (4 if threshold else 0)
