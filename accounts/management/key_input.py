@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import CommandError
 
 from accounts.adding.keys import GivenKey
+from accounts.kinds.keyed import KeyUnusable
 from accounts.kinds.registry import KEYED, KINDS
 from accounts.values.switches import AUTH_STYLES
 
@@ -71,9 +72,14 @@ def given_key(command: OperatorCommand, kind: str, options: dict[str, Any]) -> G
     url = options["url"]
     if kind == "compatible" and not url and not options["replace"]:
         url = _ask(command, "Address of the server, as in ANTHROPIC_BASE_URL: ", "--url")
+    key = _key(command, kind, options["key_file"])
+    try:
+        KEYED[kind].read_key(key)  # before anything is asked about it
+    except KeyUnusable as error:
+        raise CommandError(f"Not added: {error}") from None
     return GivenKey(
         kind,
-        _key(command, kind, options["key_file"]),
+        key,
         base_url=url,
         auth=options["auth"],
         models=tuple(options["model"]),

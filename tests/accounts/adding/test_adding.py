@@ -140,6 +140,15 @@ def test_the_same_key_is_not_added_twice(spelling: str, add: Callable[..., str])
         add("gemini", "--paid", key=spelling)
 
 
+def test_nothing_is_said_about_the_tier_of_a_key_of_another_kind(
+    add: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match="kind for it is anthropic"):
+        add("gemini", "--unpaid", key="sk-ant-api03-secret")
+
+    assert "Without billing" not in "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize(
     ("kind", "key", "words"),
     [
