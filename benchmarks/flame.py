@@ -20,6 +20,7 @@ import sys
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,9 +48,11 @@ WORKLOADS_SHOWN = ("W1", "W2", "W4")
 SECONDS = 15
 STACKS_A_SECOND = 200
 GRAPH_STACKS_A_SECOND = 40
-"""Fewer, since the gateway stands still for some milliseconds while its C functions are looked at."""
+"""The rate for the graphs. It is low, because py-spy stops the gateway for some milliseconds each time it
+reads the C functions."""
 THREAD = re.compile(r"thread \((\d+)\): (.*)")
 FRAME = re.compile(r"(?P<function>.*) \((?P<file>.*?)(?::\d+)?\)")
+TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*')
 MAIN_THREAD = "MainThread"
 EVENT_LOOP = "event loop in C, reading, waiting"
 RUNS_THE_LOOP = {("GatewayServer.run", "uvicorn.py"), ("AsyncioSelectorReactor.run", "asyncioreactor.py")}
@@ -125,7 +128,9 @@ def _record(
             rate = ["--rate", str(STACKS_A_SECOND)]
             _spy(target.server, seconds, stacks_file, "--format", "raw", "--full-filenames", *rate)
             rate = ["--rate", str(GRAPH_STACKS_A_SECOND)]
-            _spy(target.server, seconds, stacks_file.with_suffix(".svg"), "--native", *rate)
+            graph = stacks_file.with_suffix(".svg")
+            _spy(target.server, seconds, graph, "--native", *rate)
+    graph.write_text(with_title(graph.read_text(), f"{workload_name}, {name}: {workload.meaning}"))
     stacks = stacks_in(stacks_file.read_text(), both.project_of(name))
     return spent_on(stacks, cpu_by_thread)
 
@@ -155,6 +160,11 @@ def _spy(server: Server, seconds: int, file: Path, *options: str) -> None:
     )
     if finished.returncode:
         sys.exit(f"py-spy:\n{finished.stderr}")
+
+
+def with_title(graph: str, title: str) -> str:
+    """Return a flame graph with this title, in place of py-spy's command with its paths."""
+    return TITLE.sub(lambda found: found[1] + escape(title), graph, count=1)
 
 
 def stacks_in(raw: str, project: Path) -> Stacks:

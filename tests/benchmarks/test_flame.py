@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.flame import EVENT_LOOP, as_text, spent_on, stacks_in
+from benchmarks.flame import EVENT_LOOP, as_text, spent_on, stacks_in, with_title
 from tests.live_gateway import PROJECT
 
 RAW = """\
@@ -30,6 +30,14 @@ def test_the_cpu_of_the_event_loop_is_divided_and_other_threads_have_their_own()
     assert spent.layers == pytest.approx({EVENT_LOOP: 100e-6, "pool": 200e-6, "Django": 100e-6})
     assert spent.threads == pytest.approx({"event loop": 400e-6, "ledger": 20e-6, "others": 3e-6})
     assert "400 → 400" in as_text({"W1": {"before": spent, "serve": spent}})
+
+
+def test_a_graph_has_a_title_instead_of_a_command() -> None:
+    graph = '<svg><text id="title" x="50%">/venv/bin/py-spy record --pid 7</text><text id="a">b</text></svg>'
+
+    titled = with_title(graph, "W1 & more")
+
+    assert titled == '<svg><text id="title" x="50%">W1 &amp; more</text><text id="a">b</text></svg>'
 
 
 @pytest.mark.full
