@@ -26,6 +26,7 @@ import httptools
 from multidict import CIMultiDict
 from yarl import URL
 
+from accounts.values.server_addresses import are_near
 from gateway.timeouts import NEVER, Timeouts, Waiting, timeouts
 from gateway.upstreams.response import Response, TransportFailed, TransportTimedOut
 
@@ -38,6 +39,10 @@ KEEP_WARM_SECONDS = 75.0
 READ_BUFFER_BYTES = 256 * 1024
 """The most bytes of an answer that wait to be read; then reading from the connection pauses."""
 PIECE_BYTES = 256 * 1024
+PUBLIC_PLAIN_HTTP = (
+    "the address begins with http://, but leads to the public internet, where the key could be read: it must "
+    "begin with https://"
+)
 """A longer body is written in pieces of this size, between which other requests run."""
 MAX_HEAD_BYTES = 64 * 1024
 FRAMING = (b"transfer-encoding", b"content-length")
@@ -125,6 +130,11 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._head_bytes = self._buffered = 0
         self.has_head = self.is_complete = self.has_answered = False
         self._ends_with_connection = self._may_be_kept = self._was_refused = False
+
+    @property
+    def is_private(self) -> bool:
+        """True when the server is on this machine or in a private network."""
+        return are_near([self._transport.get_extra_info("peername")[0]])
 
     @property
     def is_open(self) -> bool:
@@ -433,7 +443,12 @@ class Connections:
         if opened.protocol is None or opened.protocol.should_close:
             opened.close()
             raise BrokenConnection("the connection broke (an answer before the request)")
-        return ModelConnection(self._timeouts, opened)
+        connection = ModelConnection(self._timeouts, opened)
+        # The name had a private address when it was saved, and may have another one since.
+        if target.url.scheme == "http" and target.proxy is None and not connection.is_private:
+            connection.close()
+            raise TransportFailed(PUBLIC_PLAIN_HTTP)
+        return connection
 
     def close(self) -> None:
         for pool in self._idle.values():

@@ -252,6 +252,17 @@ async def test_an_answer_right_after_the_last_piece_leaves_the_connection_open()
     assert idle == [connection]
 
 
+async def test_a_key_is_not_sent_without_tls_to_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "gateway.upstreams.connections.are_near", lambda addresses: addresses != ["127.0.0.1"]
+    )
+    async with answering() as (url, requests), a_transport() as transport:
+        with pytest.raises(TransportFailed, match="must begin with https://"):
+            await post(transport, url)
+
+    assert requests in ([], [0])
+
+
 async def test_informations_are_skipped() -> None:
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"
     async with answering(early + OK) as (url, requests), a_transport() as transport:
