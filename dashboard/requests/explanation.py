@@ -34,7 +34,7 @@ ADVICE = {
     "api_error": "Try again. When it happens again, the server's log says more.",
 }
 """What the operator can do, by error type of the Messages API."""
-IS_PAST = "That is past, so it can be sent again."
+IS_PAST = "Send it again: that is past."
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
 SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
@@ -203,17 +203,18 @@ def note(
     begun: datetime,
     names: Callable[[], Mapping[str, str]] = names_by_label,
 ) -> str:
-    """Return a failure's reason and advice for a list; "" for a request that has not failed.
+    """Return a failure's reason and, in a second line, what to do about it; "" for a request that has not
+    failed.
 
     `outcome` is RequestLog.outcome; `names` is that of `operator_text`.
     """
     if outcome == "interrupted":
-        return f"{STOPPED} {SEND_AGAIN}"
+        return f"{STOPPED}\n→ {SEND_AGAIN}"
     if outcome in {"open", "answered", HUNG_UP}:
         return ""
     text = operator_text(error, begun, names)
     is_past = outcome == "rate_limit_error" and next_try_is_past(text)
-    return f"{text} {IS_PAST if is_past else _advice(outcome, status, error)}".strip()
+    return f"{text}\n→ {IS_PAST if is_past else _advice(outcome, status, error)}".strip()
 
 
 def _needs_account(status: int | None, error: str) -> bool:

@@ -81,19 +81,19 @@ def test_a_note_says_why_and_what_to_do() -> None:
         == ""
     )
     assert note("interrupted", None, "", BEGUN).endswith("Send it again.")
-    assert note("api_error", 502, "It broke off.", BEGUN).startswith("It broke off. Try again.")
+    assert note("api_error", 502, "It broke off.", BEGUN).startswith("It broke off.\n→ Try again.")
     assert note("overloaded_error", 503, "The operator must act.", BEGUN).endswith("what each account needs.")
 
 
 @pytest.mark.parametrize(
-    ("minutes_ago", "advice"), [(120, "That is past, so it can be sent again."), (-1, "Wait until then, add")]
+    ("minutes_ago", "advice"), [(120, "Send it again: that is past."), (-1, "Wait until then, add")]
 )
 def test_a_limit_whose_time_is_past_is_not_waited_for(minutes_ago: int, advice: str) -> None:
     begun = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     back_at = begun.timestamp() + 38
     said = sentence("opus", [Attempt("one", "one", "opus", "quota", back_at=back_at)], begun.timestamp())
 
-    assert f"Next try at {datetime.fromtimestamp(back_at, UTC):%Y-%m-%dT%H:%MZ}. {advice}" in note(
+    assert f"Next try at {datetime.fromtimestamp(back_at, UTC):%Y-%m-%dT%H:%MZ}.\n→ {advice}" in note(
         "rate_limit_error", 429, said, begun
     )
 
