@@ -297,7 +297,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if self._ends_with_connection and exc is None:
             self.is_complete = True
         if exc is None:
-            self._fail(ClosedByServer("the connection broke (ServerDisconnectedError)"))
+            self._fail(ClosedByServer("the connection broke (closed by the provider)"))
         else:
             self._fail(BrokenConnection(f"the connection broke ({type(exc).__name__})"))
 

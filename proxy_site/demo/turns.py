@@ -180,7 +180,9 @@ def _limit_all(turn: Turn) -> None:
 def broken_off(turn: Turn) -> RequestRecord:
     """Return the record of a turn whose stream breaks."""
     turn.answers(turn.account)
-    return _failed(turn, UpstreamFailed("The answer broke off: the connection was closed."))
+    return _failed(
+        turn, UpstreamFailed("The answer broke off: the connection broke (closed by the provider).")
+    )
 
 
 def hung_up(turn: Turn) -> RequestRecord:
