@@ -247,7 +247,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        "Slowest in 24 h: 41 s . grace@example.com gave no answer for 30 s, then ada@example.com answered at",
+        "Slowest in 24 h: 32 s to the first event . grace@example.com gave no answer for 30 s, then ada@",
         text_of(page),
     )
 
