@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboard.formats import seconds
-from dashboard.requests.operator_text import names_by_label, next_try_is_past, operator_text
+from dashboard.requests.operator_text import names_by_label, next_try_is_past, operator_text, with_one_reason
 from dashboard.requests.outcomes import LONG_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
@@ -212,7 +212,7 @@ def note(
         return f"{STOPPED}\n→ {SEND_AGAIN}"
     if outcome in {"open", "answered", HUNG_UP}:
         return ""
-    text = operator_text(error, begun, names)
+    text = operator_text(with_one_reason(error), begun, names)
     is_past = outcome == "rate_limit_error" and next_try_is_past(text)
     return f"{text}\n→ {IS_PAST if is_past else _advice(outcome, status, error)}".strip()
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\dZ"
 """The form of a time in these texts, which static/dashboard/times.js has, too."""
 LABEL = re.compile(r"[^\s,:…]{1,2}…[^\s,:…]?@[^\s,:…]?…(?: #\d+)?")
+TRIED = re.compile(r"(\d+ accounts tried for \S+): ([^.]+)\.")
+"""Matches the accounts with their reasons (gateway/relay/error_messages.py)."""
 DAY, HOUR = r"\d\d [A-Z][a-z]{2}", r"(?:[01]\d|2[0-3]):[0-5]\d"
 CLOCK = re.compile(rf"(?:({DAY}) )?\b({HOUR}) ([A-Z]{{3,5}}|[+-]\d\d(?:\d\d)?)\b(?:, (?:{DAY} )?{HOUR} UTC)?")
 """Matches a time as accounts.values.times writes it: `clock` writes one, `clocks` adds the same in UTC."""
@@ -54,6 +56,14 @@ def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, s
         return text
     known = names()
     return LABEL.sub(lambda found: known.get(found[0], found[0]), text)
+
+
+def with_one_reason(text: str) -> str:
+    """Return the text without its accounts if all of them failed for the same reason."""
+    if (found := TRIED.match(text)) is None:
+        return text
+    reasons = {LABEL.sub("", one, count=1).strip() for one in found[2].split(", ")}
+    return f"{found[1]}: {reasons.pop()}.{text[found.end() :]}" if len(reasons) == 1 else text
 
 
 def next_try_is_past(text: str) -> bool:

@@ -104,3 +104,15 @@ def test_names_are_read_once_a_minute(django_assert_num_queries: DjangoAssertNum
     with django_assert_num_queries(1):
         for _ in range(3):
             operator_text("ad…@e… quota", BEGUN)
+
+
+def test_a_reason_that_all_accounts_share_is_said_once() -> None:
+    attempts = [Attempt(label, email, "opus-4.6", "quota") for label, email in NAMES.items()]
+    said = sentence("opus-4.6", attempts, BEGUN.timestamp())
+    assert note("rate_limit_error", 429, said, BEGUN).startswith("4 accounts tried for opus-4.6: quota.\n")
+
+    attempts[0].reason = "no capacity"
+    said = sentence("opus-4.6", attempts, BEGUN.timestamp())
+    assert f"{next(iter(NAMES.values()))} no capacity, " in note(
+        "rate_limit_error", 429, said, BEGUN, lambda: NAMES
+    )
