@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -119,13 +119,39 @@ class IdleLimit(Waiting):
             self._close()
 
 
+class Flow(FlowControl):
+    """uvicorn's flow control of one connection, without an event until a response has to wait: its event
+    takes 0.8 kB of memory, for as long as a client is connected."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+        self._writable: asyncio.Event | None = None
+
+    async def drain(self) -> None:
+        while self.write_paused:
+            self._writable = self._writable or asyncio.Event()
+            await self._writable.wait()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+
 class GatewayProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
     cycle: RequestCycle | None  # type: ignore[assignment]
+    pipeline: list[tuple[RequestCycle, Any]]  # type: ignore[assignment]
 
     def __init__(self, config: uvicorn.Config, state: ServerState, header_seconds: float) -> None:
         super().__init__(config, state, app_state={})
+        self.pipeline = []  # uvicorn's deque takes 0.7 kB even while it is empty
         self._header_seconds = header_seconds
         self._header_deadline: asyncio.TimerHandle | None = None
         self._idle_limit = IdleLimit(self._close_idle)
@@ -139,6 +165,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = Flow(transport)
         self._idle_limit.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -305,7 +332,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, self.app)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+            self.pipeline.append((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         message, cycle = self._message, self.cycle
@@ -379,8 +406,7 @@ class GatewayProtocol(HttpToolsProtocol):
             if self.flow.read_paused:
                 self.flow.resume_reading()
             if self.pipeline:
-                cycle: Any
-                cycle, app = self.pipeline.pop()
+                cycle, app = self.pipeline.pop(0)
                 self._start_asgi_task(cycle, app)
             else:
                 self._idle_limit.begin()
@@ -410,7 +436,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._error_response = response
         if self._message is not None and self._message.has_head:
             if self._running is None or self.cycle is not self._running:
-                self.pipeline.popleft()
+                self.pipeline.pop()
             elif self._running.response_started:
                 self.transport.abort()
                 return
