@@ -58,7 +58,7 @@ def _budget(period: str) -> models.DecimalField[Decimal | None, Decimal | None]:
         blank=True,
         validators=[MinValueValidator(0)],
         help_text=f"In dollars. When the account has cost that much in a {period} of the server's time zone, "
-        "it rests until the next one. Calls whose price is not known do not count. Empty: none.",
+        "it cools down until the next one. Calls whose price is not known do not count. Empty: none.",
     )
 
 
@@ -102,7 +102,7 @@ class Account(Followed):
         default="",
         db_default="",
         help_text="The same name for accounts whose keys belong to one project or organisation: a limit of "
-        "one rests them all.",
+        "one puts them all in cooldown.",
     )
     sealed_credential = models.TextField(editable=False)
     project_id = models.CharField(

@@ -293,7 +293,7 @@ class AccountsService:
             await database_sync_to_async(enter_state)(account.id, state, reason, link)
             await self._reload_if_changed()
         except Exception:
-            logger.exception("%s is out of use, but the database does not know: %s", account.name, reason)
+            logger.exception("%s is out of use, but this could not be stored: %s", account.name, reason)
         finally:
             self._leaving.discard(account.id)
 
@@ -400,7 +400,7 @@ class AccountsService:
             try:
                 await database_sync_to_async(Revision.acknowledge)(server, self._revision)
             except DatabaseError as error:
-                logger.warning("Commands cannot see that their changes are in use: %s", error)
+                logger.warning("Commands cannot be told that their changes are in use: %s", error)
 
     def _note_cooldowns(self) -> None:
         self._cooldowns_changed.set()

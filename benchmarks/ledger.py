@@ -264,7 +264,7 @@ ATTEMPTS_THAT_FAILED = """
         waited_seconds, took_seconds, reason, decision, input_tokens, output_tokens, cache_read_tokens,
         thinking_tokens)
     SELECT id, 1, account, upstream_model, endpoint, started_at, 0, duration_seconds, 'quota',
-        'told the client', input_tokens, output_tokens, cache_read_tokens, thinking_tokens
+        'returned to the client', input_tokens, output_tokens, cache_read_tokens, thinking_tokens
     FROM gateway_requestlog WHERE problem IS NOT NULL
 """
 SUMMED = """count(*), count(problem), count(*), count(*), sum(first_event_seconds), sum(duration_seconds),

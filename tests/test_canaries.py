@@ -408,7 +408,7 @@ def test_lines_carry_the_id_the_client_chose(evidence: Evidence) -> None:
 
 def test_every_line_about_a_request_carries_an_id(evidence: Evidence) -> None:
     for line in evidence.log:
-        if "asks for " in line or "→ claude" in line or "/v1/messages →" in line:
+        if ": request: " in line or "→ claude" in line or "/v1/messages →" in line:
             assert re.search(r'(req_[0-9a-f]{24}|well-formed-id-1)(: |")', line), line
 
 

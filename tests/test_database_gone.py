@@ -74,4 +74,4 @@ def test_a_removed_or_replaced_sqlite_file_is_reported_everywhere(
     assert (style.status_code, answer.status_code, page_again.status_code) == (200, 200, 200)
     assert not made_anew
     assert f"ERROR   The database file proxy.sqlite3 {what}" in gateway.output
-    assert "The database is there again" in gateway.output
+    assert "The database can be used again" in gateway.output

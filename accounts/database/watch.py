@@ -93,7 +93,7 @@ class DatabaseWatch:
             elif not problem and self.problem:
                 self.problem = ""
                 self._down.clear()
-                logger.warning("The database is there again.")
+                logger.warning("The database can be used again.")
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -113,7 +113,7 @@ async def _project_and_tier(
     except CodeAssistFailed as error:
         if not project_id or isinstance(_as_out_of_use(error), OutOfUse):
             raise
-        logger.info("The tier is not known now: %s", error)
+        logger.info("The tier of an account could not be read: %s", error)
         return project_id, "unknown"
 
 
@@ -137,7 +137,7 @@ async def _cli_offers(client: AccountsClient, access_token: str, project_id: str
     try:
         return await retrieve_cli_quota(client, access_token, project_id)
     except CodeAssistFailed as error:
-        logger.debug("no quota of header mode cli: %s", error)
+        logger.debug("the quota of header mode cli could not be read: %s", error)
         return {}
 
 
@@ -146,7 +146,7 @@ async def _windows(client: AccountsClient, access_token: str, project_id: str) -
     try:
         return await retrieve_quota_windows(client, access_token, project_id)
     except CodeAssistFailed as error:
-        logger.debug("no windows of quota: %s", error)
+        logger.debug("the windows of the quota could not be read: %s", error)
         return []
 
 

@@ -71,7 +71,7 @@ class Migration(migrations.Migration):
                 100,
                 blank=True,
                 help_text="The same name for accounts whose keys belong to one project or organisation: "
-                "a limit of one rests them all.",
+                "a limit of one puts them all in cooldown.",
             ),
         ),
         migrations.RunPython(take_addresses_back, make_up_addresses),

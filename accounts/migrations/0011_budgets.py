@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 validators=[MinValueValidator(0)],
                 help_text=f"In dollars. When the account has cost that much in a {period} of the server's time "
-                "zone, it rests until the next one. Calls whose price is not known do not count. Empty: none.",
+                "zone, it cools down until the next one. Calls whose price is not known do not count. Empty: none.",
             ),
         )
         for period in ("day", "month")

@@ -324,7 +324,7 @@ class Pool:
         by_id = self._eligible_for(targets).by_id
         eligible = list(by_id.values() if accounts is None else (one for one in accounts if one.id in by_id))
         taken = PoolView(self._now(), backoffs=self._backoffs(targets))
-        if taken.backoffs or self._may_rest(eligible, targets):
+        if taken.backoffs or self._may_be_in_cooldown(eligible, targets):
             self._divide(eligible, targets, taken)
         else:
             taken.busy = self._busy(eligible)
@@ -332,17 +332,17 @@ class Pool:
             taken.free = taken.healthy = without(eligible, busy)
         return taken
 
-    def _may_rest(self, accounts: list[PooledAccount], targets: Targets) -> bool:
+    def _may_be_in_cooldown(self, accounts: list[PooledAccount], targets: Targets) -> bool:
         """Return False when none of the accounts can be in a cooldown for the model."""
         if self.rate_limits.uses:
             return True
         keys = self.cooldowns.keys
-        resting = [
+        in_cooldown = [
             account
             for account in accounts
             if (account.id, targets[account.kind].model_key) in keys or (account.id, ALL_MODELS) in keys
         ]
-        return bool(resting)
+        return bool(in_cooldown)
 
     def _divide(self, accounts: list[PooledAccount], targets: Targets, taken: PoolView) -> None:
         """Put each account into its list of the view."""
@@ -548,7 +548,9 @@ class Pool:
             if keep_to_budget(self.cooldowns, key, used_up.get(account.id), now):
                 has_changed = True
                 if account.id in used_up:
-                    logger.warning("%s rests: %s", account.name, used_up[account.id].reason)
+                    logger.warning(
+                        "%s cools down for %s: %s", account.name, ALL_MODELS, used_up[account.id].reason
+                    )
         if has_changed:
             self._recheck(self._queue.groups())
 
@@ -592,7 +594,7 @@ class Pool:
             self.on_quota_exhausted(account.id)
         if cooldown is not None:
             self._log_cooldown(account, target.model_id if key[1] == target.model_key else key[1], cooldown)
-            self._rest_others(account, key[1], cooldown, scope)
+            self._cool_down_others(account, key[1], cooldown, scope)
             is_for_all = key[1] == ALL_MODELS
             self._turn_away(self._queue.groups() if is_for_all else self._queue.groups_of(key[1]))
         return cooldown
@@ -603,7 +605,7 @@ class Pool:
             how_long = empty_until(cooldown.until, cooldown.since, settings.LOCAL_TIME_ZONE)
         logger.warning("%s cools down for %s: %s, %s", account.name, model, cooldown.reason, how_long)
 
-    def _rest_others(
+    def _cool_down_others(
         self, account: PooledAccount, model_key: str, cooldown: ActiveCooldown, scope: Scope
     ) -> None:
         if cooldown.is_limit and scope is Scope.ACCOUNT:
@@ -611,7 +613,7 @@ class Pool:
         others = self.others_concerned(account, scope)
         self.cooldowns.share(cooldown, [(other.id, model_key) for other in others])
         if others:
-            logger.warning("Others of its %s that rest with it: %d", scope.value, len(others))
+            logger.warning("Accounts of the same %s that cool down with it: %d", scope.value, len(others))
 
     def others_concerned(self, account: PooledAccount, scope: Scope) -> list[PooledAccount]:
         """Return the other accounts in the pool that a failure of `account` with this scope concerns."""

@@ -60,7 +60,7 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
     try:
         read = await request.parse_body(dialect.parser(request.headers))
         if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("asks for %s", _shape_of(request, read))
+            logger.debug("request: %s", _shape_of(request, read))
         context = _request_context(request, read.summary)
         gateway.recorder.describe(record, read.request, context)
         client = ClientRequest(request.raw_body, request.headers, request.query)

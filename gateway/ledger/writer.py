@@ -223,7 +223,7 @@ class Ledger:
             await self._in_thread(signature_rows.store, batch)
         except Exception as error:
             if not isinstance(error, Error) or isinstance(error, _about_values()):
-                logger.exception("%d signatures of tool calls are not kept", len(batch))
+                logger.exception("%d signatures of tool calls could not be stored", len(batch))
                 return
             if not self._is_stopping:
                 self._signatures = {**batch, **self._signatures}

@@ -61,4 +61,6 @@ class EndpointHealth:
         self._failures[base] = self._failures.get(base, 0) + 1
         if self._failures[base] >= FAILURES_TO_AVOID:
             self._avoided_until[base] = self._now() + AVOIDED_SECONDS
-            logger.warning("%s has failed %d times in a row: tried last for now", base, self._failures[base])
+            logger.warning(
+                "%s has failed %d times in a row; other addresses are tried first", base, self._failures[base]
+            )

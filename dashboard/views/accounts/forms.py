@@ -69,7 +69,7 @@ class BudgetsForm(forms.Form):
         min_value=0,
         max_digits=9,
         decimal_places=2,
-        help_text="Then it rests until the day or the month ends in the server's time zone. Calls whose "
+        help_text="Then it cools down until the day or the month ends in the server's time zone. Calls whose "
         "price is not known do not count. Empty: no budget.",
     )
 

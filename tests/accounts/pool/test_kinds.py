@@ -210,7 +210,7 @@ def grouped(pool: Pool) -> None:
     pool.replace([*first, pool.accounts[2], *other])
 
 
-def resting(pool: Pool, target: Target) -> set[int]:
+def in_cooldown(pool: Pool, target: Target) -> set[int]:
     """Ids of the accounts in a cooldown for the target."""
     key = target.model_key
     return {one.id for one in pool.accounts if pool.cooldowns.weightiest((one.id, key)) is not None}
@@ -226,8 +226,8 @@ def test_a_limit_rests_the_group_for_that_model(pool: Pool, kind: FailureKind) -
 
     pool.failed(leased(pool, for_both(refused={1, 2, 3})), kind, 60)
 
-    assert resting(pool, ANTHROPIC) == {4, 5}
-    assert resting(pool, OPUS) == set()
+    assert in_cooldown(pool, ANTHROPIC) == {4, 5}
+    assert in_cooldown(pool, OPUS) == set()
 
 
 def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
@@ -235,12 +235,12 @@ def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool, caplog: pytest
 
     pool.failed(leased(pool, for_both(refused={1, 2, 3})), FailureKind.SPEND_LIMIT, 9 * 24 * 3600)
 
-    assert resting(pool, ANTHROPIC) == resting(pool, OPUS) == {4, 5}
+    assert in_cooldown(pool, ANTHROPIC) == in_cooldown(pool, OPUS) == {4, 5}
     assert [record.getMessage().partition(" cools ")[2] for record in caplog.records] == [
         "down for all models: spend limit, 777600 s",
         "",
     ]
-    assert caplog.messages[1] == "Others of its quota group that rest with it: 1"
+    assert caplog.messages[1] == "Accounts of the same quota group that cool down with it: 1"
     assert leased(pool, for_both(refused={1, 2})).account.id == 3
 
 
@@ -265,7 +265,7 @@ def test_a_longer_limit_of_another_stays(pool: Pool, clock: Clock) -> None:
     assert [(one.id, limit.until - clock.now) for one, limit in view.limited] == [(1, 30), (2, 7200)]
 
 
-def test_an_answer_ends_the_rest_of_the_group(pool: Pool) -> None:
+def test_an_answer_ends_the_cooldown_of_the_group(pool: Pool) -> None:
     grouped(pool)
     request = for_both(refused={1, 2, 3})
     lease, other = leased(pool, request), leased(pool, request)
@@ -273,7 +273,7 @@ def test_an_answer_ends_the_rest_of_the_group(pool: Pool) -> None:
 
     pool.succeeded(other)
 
-    assert resting(pool, ANTHROPIC) == set()
+    assert in_cooldown(pool, ANTHROPIC) == set()
 
 
 async def test_a_group_is_probed_by_one_request_an_hour(pool: Pool, clock: Clock) -> None:
@@ -292,15 +292,15 @@ def test_what_is_wrong_for_the_kind_rests_it_but_bars_none(pool: Pool) -> None:
 
     pool.failed(leased(pool, for_both(refused={1, 2})), FailureKind.PLACE_REFUSED, 30, Scope.KIND)
 
-    assert resting(pool, OPUS) == {3, 4, 5}
+    assert in_cooldown(pool, OPUS) == {3, 4, 5}
     assert leased(pool, for_both()).account.kind == "google"
     assert leased(pool, for_both(refused={1, 2})).account.kind == "anthropic"
 
 
-def test_accounts_without_a_group_rest_alone(pool: Pool) -> None:
+def test_accounts_without_a_group_cool_down_alone(pool: Pool) -> None:
     pool.failed(leased(pool, for_both(refused={3})), FailureKind.QUOTA, 60, Scope.QUOTA_GROUP)
 
-    assert len(resting(pool, GOOGLE)) == 1
+    assert len(in_cooldown(pool, GOOGLE)) == 1
 
 
 def test_a_model_that_is_not_offered_is_asked_for_elsewhere_for_a_day(pool: Pool, clock: Clock) -> None:

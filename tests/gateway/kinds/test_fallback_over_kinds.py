@@ -101,7 +101,7 @@ async def test_the_next_kind_answers_and_is_named(
     assert f"{OPUS} → {MODELS[hops]}, {ACCOUNTS[hops]}: 200 end_turn" in caplog.text
 
 
-async def test_a_resting_kind_is_not_asked_again(
+async def test_a_kind_in_cooldown_is_not_asked_again(
     chain: None, emulator: EmulatorServer, open_gateway: OpenGateway
 ) -> None:
     body = {"model": OPUS, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}

@@ -81,7 +81,7 @@ async def test_a_failover(
     ]
 
 
-async def test_the_last_refusal_is_recorded_as_told_the_client(
+async def test_the_last_error_is_recorded_as_returned_to_the_client(
     client: httpx.AsyncClient, google: EmulatorServer, gateway: Gateway
 ) -> None:
     google.state.fault("quota_exhausted", times=None)
@@ -93,7 +93,7 @@ async def test_the_last_refusal_is_recorded_as_told_the_client(
     assert await attempts() == [
         ("quota", "next account"),
         ("quota", "next account"),
-        ("quota", "told the client"),
+        ("quota", "returned to the client"),
     ]
 
 
@@ -109,7 +109,7 @@ async def test_a_failure_that_is_not_tried_again_was_told_to_the_client(
     await client.post("/v1/messages", json=a_body())
 
     await the_row(gateway)
-    assert (await attempts())[-1][1] == "told the client"
+    assert (await attempts())[-1][1] == "returned to the client"
 
 
 async def test_unknown_names_are_one_model_in_the_sums(client: httpx.AsyncClient, gateway: Gateway) -> None:
@@ -136,7 +136,7 @@ async def test_a_refusal_is_kept_without_googles_words(
 
     row = await the_row(gateway)
     assert (row.status, row.problem, row.error) == (400, "invalid_request_error", "")
-    assert await attempts() == [("bad request", "told the client")]
+    assert await attempts() == [("bad request", "returned to the client")]
 
 
 async def test_a_body_that_cannot_be_read(client: httpx.AsyncClient, gateway: Gateway) -> None:

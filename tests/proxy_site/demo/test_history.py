@@ -70,7 +70,7 @@ def test_one_limit_reached_the_client_with_a_sentence() -> None:
 
     assert (row.status, row.attempts) == (429, 3)
     assert row.error.startswith("3 accounts tried for gpt-oss-120b-medium: ad…@e… rate limit until")
-    assert attempts_of(row)[-1].decision == "told the client"
+    assert attempts_of(row)[-1].decision == "returned to the client"
 
 
 @pytest.mark.usefixtures("demo")
