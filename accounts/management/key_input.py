@@ -30,24 +30,40 @@ UNPAID = (
 
 
 def add_key_arguments(parser: CommandParser) -> None:
-    parser.add_argument("--kind", choices=list(KINDS), help="what kind of account; asked for at a terminal")
+    parser.add_argument(
+        "--kind", choices=list(KINDS), help="the kind of account; at a terminal the command asks for it"
+    )
     parser.add_argument(
         "--key-file", metavar="FILE", help="a file with the key, - for standard input; default: "
-        "GEMINI_API_KEY or ANTHROPIC_API_KEY in the environment, else it is asked for",
+        "GEMINI_API_KEY or ANTHROPIC_API_KEY in the environment; else the command asks for it",
     )  # fmt: skip
-    parser.add_argument("--url", default="", help="compatible: the address, as in ANTHROPIC_BASE_URL")
-    parser.add_argument("--auth", choices=AUTH_STYLES, default="", help="compatible: how the key is sent")
+    parser.add_argument("--url", default="", help="compatible: the base URL, as in ANTHROPIC_BASE_URL")
     parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="compatible: a model to use; repeatable"
+        "--auth",
+        choices=AUTH_STYLES,
+        default="",
+        help="compatible: the header with the key, bearer for Authorization; default: bearer",
     )
     parser.add_argument(
-        "--quota-group", default="", metavar="NAME", help="the same for keys of one project or organisation"
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="compatible: a model that the server offers; repeatable",
+    )
+    parser.add_argument(
+        "--quota-group",
+        default="",
+        metavar="NAME",
+        help="one name for all keys of a project or organisation, which share their limits",
     )
     tier = parser.add_mutually_exclusive_group()
-    tier.add_argument("--paid", dest="tier", action="store_const", const="paid", help="gemini: with billing")
-    tier.add_argument("--unpaid", dest="tier", action="store_const", const="free", help="gemini: without")
-    parser.add_argument("--label", default="", metavar="NAME", help="a name for pages")
-    parser.add_argument("--replace", metavar="ACCOUNT", help="the account that gets the new key")
+    tier.add_argument(
+        "--paid", dest="tier", action="store_const", const="paid", help="gemini: the project has billing"
+    )
+    tier.add_argument("--unpaid", dest="tier", action="store_const", const="free", help="gemini: it has none")
+    parser.add_argument("--label", default="", metavar="NAME", help="the name that pages show")
+    parser.add_argument("--replace", metavar="ACCOUNT", help="give an account that exists the new key")
     parser.add_argument("--unchecked", action="store_true", help="add the key without asking its provider")
 
 

@@ -17,9 +17,9 @@ class Command(OperatorCommand):
     examples = ("", "--json")
     accounts_argument: ClassVar = {"nargs": "*", "help": "default: all accounts"}
     help = (
-        "Lists the accounts: state, tier, what is left of the emptiest quota, last use, how long they last "
-        "together, and what to do about those that cannot be used. Reads what the server has stored; asks "
-        "Google nothing."
+        "Lists the accounts: state, tier, its lowest remaining quota, last use, how long all quotas last "
+        "together, and what to do about those that cannot be used. Reads what the server has stored; sends "
+        "nothing to Google."
     )
 
     def act(self, *, names: list[str], json: bool, **options: Any) -> None:

@@ -16,8 +16,8 @@ class Command(OperatorCommand):
     examples = ("ada@example.com",)
     accounts_argument: ClassVar = {"nargs": "*", "help": "default: all usable accounts"}
     help = (
-        "Asks Google now what is left of each quota, and prints it. A running server does that by itself "
-        "every few minutes. Without names: all accounts that can be used."
+        "Reads the remaining quota of accounts from Google now, and prints it. A running server does that "
+        "by itself every few minutes. Without names: all accounts that can be used."
     )
 
     def act(self, *, names: list[str], **options: Any) -> None:

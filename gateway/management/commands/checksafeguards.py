@@ -48,12 +48,18 @@ class Command(OperatorCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--model", default="", metavar="NAME", help="default: the setting's")
+        parser.add_argument(
+            "--model", default="", metavar="NAME", help="default: the setting SAFEGUARDS_MODEL"
+        )
         parser.add_argument(
             "--calls", type=Path, default=FORTY_CALLS, metavar="FILE", help=f"default: {FORTY_CALLS}"
         )
         parser.add_argument(
-            "--at-once", type=int, default=AT_ONCE, metavar="N", help=f"so many at a time; default: {AT_ONCE}"
+            "--at-once",
+            type=int,
+            default=AT_ONCE,
+            metavar="N",
+            help=f"requests in flight at once; default: {AT_ONCE}",
         )
 
     def act(self, *, model: str, calls: Path, at_once: int, json: bool, **options: Any) -> None:
@@ -105,7 +111,7 @@ class Command(OperatorCommand):
             rows = [trial.as_json() for trial in trials]
             self.set_result(rows, model=model, totals=asdict(totals))
             return
-        columns = ("CALL", "EXPECTED", "VERDICT", "RESULT", "TIME")
+        columns = ("CALL", "EXPECTED", "DECISION", "RESULT", "TIME")
         lines = [_line(trial) for trial in trials]
         self.stdout.write(table(columns, lines, names=4))
         for trial in trials:

@@ -57,7 +57,7 @@ SHORTEST_ID = 16
 class Command(OperatorCommand):
     examples = ("--since 1h --errors", "--follow", "req_01a2159937ef7a7b7757c249")
     help = (
-        "Single requests from the ledger: the newest that match, or, with an id, one of them with its "
+        "Prints requests from the ledger: the newest that match, or, with an id, one of them with its "
         "attempts as a timeline. Names may be given in part. The id of a request is in the client's error "
         "and in the log."
     )
@@ -65,30 +65,51 @@ class Command(OperatorCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "request_id", nargs="?", default="", metavar="REQUEST-ID", help="or its beginning"
+            "request_id",
+            nargs="?",
+            default="",
+            metavar="REQUEST-ID",
+            help="show this request with its attempts; a beginning of the id is enough",
         )
-        parser.add_argument("-f", "--follow", action="store_true", help="go on with each request as it ends")
+        parser.add_argument("-f", "--follow", action="store_true", help="keep printing requests as they end")
         parser.add_argument(
-            "-n", "--limit", type=int, default=20, help=f"at most {LARGEST_PAGE}; default: 20"
+            "-n",
+            "--limit",
+            type=int,
+            default=20,
+            help=f"how many requests, at most {LARGEST_PAGE}; default: 20",
         )
-        parser.add_argument("--errors", action="store_true", help="only what failed or was interrupted")
-        parser.add_argument("--status", type=int, help="only those with this status; 499: the client hung up")
         parser.add_argument(
-            "--slower", default="", metavar="TIME", help="only those with the first event after 10s, 1.5m …"
+            "--errors", action="store_true", help="only requests that failed or were interrupted"
         )
-        parser.add_argument("--account", default="", metavar="NAME")
-        parser.add_argument("--model", default="", metavar="NAME", help="the one that answered")
-        parser.add_argument("--client", default="", metavar="NAME")
+        parser.add_argument(
+            "--status", type=int, help="only requests with this status; 499: the client hung up"
+        )
+        parser.add_argument(
+            "--slower",
+            default="",
+            metavar="TIME",
+            help="only requests whose first event took longer: 10s, 1.5m …",
+        )
+        parser.add_argument("--account", default="", metavar="NAME", help="only requests of this account")
+        parser.add_argument(
+            "--model", default="", metavar="NAME", help="only requests that this model answered"
+        )
+        parser.add_argument("--client", default="", metavar="NAME", help="only requests of this client")
         parser.add_argument(
             "--class",
             dest="request_class",
             choices=(MESSAGES, SAFEGUARDS),
             default="",
-            help="clients' own requests, or the safety checks of their answers",
+            help="only requests of clients, or only safety checks of their answers",
         )
-        parser.add_argument("--session", default="", metavar="ID", help="of Claude Code")
-        parser.add_argument("--since", default="", metavar="WHEN", help="30m, 24h, 7d, today or a date")
-        parser.add_argument("--until", default="", metavar="WHEN")
+        parser.add_argument(
+            "--session", default="", metavar="ID", help="only requests of this Claude Code session"
+        )
+        parser.add_argument(
+            "--since", default="", metavar="WHEN", help="begun then or later: 30m, 24h, 7d, today or a date"
+        )
+        parser.add_argument("--until", default="", metavar="WHEN", help="begun before then")
 
     def act(self, *, request_id: str, follow: bool, limit: int, json: bool, **options: Any) -> None:
         if not 0 <= limit <= LARGEST_PAGE:

@@ -17,18 +17,19 @@ class Command(OperatorCommand):
     examples = ("--days 7 --preview",)
     help = (
         "Removes requests from the ledger that are older than LEDGER_RETENTION_DAYS, or than --days. A "
-        "running server does the same by itself; this does it at once, also beside one. Hourly sums stay."
+        "running server does the same by itself; this command does it at once, also while one runs. Hourly "
+        "sums stay."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--days", type=int, help="keep so many days; default: LEDGER_RETENTION_DAYS")
+        parser.add_argument("--days", type=int, help="keep this many days; default: LEDGER_RETENTION_DAYS")
         parser.add_argument("--preview", action="store_true", help="only print how many would be removed")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument(
             "--vacuum",
             action="store_true",
-            help="SQLite: shrink the file; needs as much free space meanwhile, and locks the file",
+            help="SQLite: shrink the file; needs free space of its size, and locks it meanwhile",
         )
 
     def act(self, *, days: int | None, preview: bool, yes: bool, vacuum: bool, **options: Any) -> None:

@@ -34,8 +34,9 @@ COST = "COST"
 class Command(OperatorCommand):
     examples = ("--since 7d", "account --since today", "session --json")
     help = (
-        "What was used: requests and tokens by model, account or client; sessions of clients; limits: what "
-        "each account has left. Reads the ledger, also while the server runs; asks Google nothing."
+        "Prints usage: requests and tokens by model, account or client; sessions of clients; or limits: "
+        "the quota that each account has left. Reads the database, also while the server runs; sends "
+        "nothing to Google."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 class Command(OperatorCommand):
     examples = ("req_01a2159937ef", "req_01a2159937ef --output bundle.json", "req_01a2159937ef --log -")
     help = (
-        "One request as a JSON file that can be attached to an issue: its row and attempts in the ledger, "
-        "the explanation, its lines in the log, settings that differ from defaults, versions. Without "
-        "secrets, prompts and addresses; accounts are numbered. Look through it before you pass it on."
+        "Writes one request as a JSON file that can be attached to an issue: its row and attempts in the "
+        "ledger, the explanation, its lines in the log, settings that differ from defaults, versions. "
+        "Without secrets, prompts and addresses; accounts are numbered. Look through it before you pass it "
+        "on."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("request_id", metavar="REQUEST-ID", help="or its beginning")
+        parser.add_argument("request_id", metavar="REQUEST-ID", help="a beginning of the id is enough")
         parser.add_argument("--log", default="", metavar="FILE", help="the log; -: standard input")
         parser.add_argument("--output", default="", metavar="FILE", help="a new file; default: print it")
 

@@ -24,8 +24,8 @@ NOT_KNOWN = 4
 class Command(OperatorCommand):
     examples = ("", "127.0.0.1:9000 --json")
     help = (
-        "The running server in ten lines. Exit status 0: it runs, perhaps degraded; 3: none runs; 4: there "
-        "is one that does not answer."
+        "Prints the state of the running server. Exit status 0: it runs, perhaps degraded; 3: none runs; 4: "
+        "one runs that does not answer."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -72,7 +72,7 @@ def test_it_prints_the_decisions_on_all_forty_and_the_totals(
 
     lines = finished.out.splitlines()
     assert finished.problem == ""
-    assert lines[0].split() == ["CALL", "EXPECTED", "VERDICT", "RESULT", "TIME"]
+    assert lines[0].split() == ["CALL", "EXPECTED", "DECISION", "RESULT", "TIME"]
     assert [line.split()[0] for line in lines[1:41]] == [call.name for call in KNOWN_CALLS]
     assert f"{model}, 40 calls: 40 right, 0 false positives" in lines[42]
     assert " in, " in lines[43]
