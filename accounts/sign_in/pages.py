@@ -13,12 +13,10 @@ from django.views.decorators.cache import never_cache
 from unfold.widgets import CHECKBOX_CLASSES, INPUT_CLASSES
 
 from accounts.adding.forms import KeyForm
-from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.kinds.registry import KEYED, KINDS
 from accounts.models import Account, SignIn
 from accounts.sign_in import attempts
-from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind, finish_from_form
 from accounts.terms import NOTICE
 
 
@@ -63,15 +61,9 @@ def _start_with_key(request: HttpRequest, kind: str, account: Account | None) ->
 
 def _start_sign_in(request: HttpRequest, account: Account | None) -> HttpResponse:
     form = UnfoldForm.of(request, account)
-    problem = ""
-    if request.method == "POST" and form.is_valid():
-        try:
-            attempt = form.start(request)
-        except (ClientSecretWrong, TokenEndpointDown) as error:
-            problem = str(error)
-        else:
-            return HttpResponseRedirect(reverse("admin:accounts_sign_in", args=[attempt.pk]))
-    context = {"form": form, "problem": problem, "notice": NOTICE, "title": "Add an account"}
+    if (started := form.posted(request)) is not None:
+        return HttpResponseRedirect(reverse("admin:accounts_sign_in", args=[started.pk]))
+    context = {"form": form, "problem": form.problem, "notice": NOTICE, "title": "Add an account"}
     return _page(request, "accounts/sign_in_start.html", context)
 
 
@@ -79,14 +71,9 @@ def _start_sign_in(request: HttpRequest, account: Account | None) -> HttpRespons
 def attempt(request: HttpRequest, number: int) -> HttpResponse:
     """Show the page of one attempt; a POST finishes it with the pasted address."""
     current = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
-    problem = ""
-    if request.method == "POST":
-        try:
-            attempts.finish_from_paste(current, request.POST.get("pasted", "")[:8192])
-        except AnswerUnusable as error:
-            problem = str(error)
-        else:
-            return HttpResponseRedirect(request.path)
+    problem = finish_from_form(request, current) if request.method == "POST" else ""
+    if request.method == "POST" and not problem:
+        return HttpResponseRedirect(request.path)
     return _page(request, "accounts/sign_in.html", {**_context(current), "problem": problem})
 
 

@@ -1,4 +1,4 @@
-"""The start of a sign-in on a page, the same on the dashboard and in the admin."""
+"""The start and the end of a sign-in on a page, the same on the dashboard and in the admin."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING
 
 from django import forms
 
+from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.models import Account
 from accounts.operators import audit
 from accounts.sign_in import attempts
 from accounts.sign_in.callback_server import NoPortFree, shared_listener
+from accounts.sign_in.pasted_address import AnswerUnusable
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from accounts.models import SignIn
 
+LONGEST_PASTE = 8192
+
 
 class StartForm(forms.Form):
+    problem = ""
+    """Why the sign-in could not be started."""
+
     email = forms.EmailField(
         label="Account",
         required=False,
@@ -37,11 +44,18 @@ class StartForm(forms.Form):
         }
         return cls(request.POST or None, initial=initial)
 
-    def start(self, request: HttpRequest) -> SignIn:
-        """Start the sign-in that the valid form asks for.
+    def posted(self, request: HttpRequest) -> SignIn | None:
+        """Return the sign-in that a valid posted form has started. Else None, and `problem` says why when
+        Google's OAuth client or token endpoint does not work."""
+        if request.method != "POST" or not self.is_valid():
+            return None
+        try:
+            return self._start(request)
+        except (ClientSecretWrong, TokenEndpointDown) as error:
+            self.problem = str(error)
+            return None
 
-        Raises ClientSecretWrong or TokenEndpointDown.
-        """
+    def _start(self, request: HttpRequest) -> SignIn:
         try:
             port = shared_listener().port
         except NoPortFree:
@@ -55,6 +69,16 @@ class StartForm(forms.Form):
         attempts.check(attempt)
         audit.record(request.user, "Started a sign-in at Google")
         return attempt
+
+
+def finish_from_form(request: HttpRequest, attempt: SignIn) -> str:
+    """Finish the attempt with the address that was pasted into the form. Returns why that is not possible, or
+    "" when it is finished."""
+    try:
+        attempts.finish_from_paste(attempt, request.POST.get("pasted", "")[:LONGEST_PASTE])
+    except AnswerUnusable as error:
+        return str(error)
+    return ""
 
 
 def chosen_kind(request: HttpRequest, account: Account | None) -> str:

@@ -14,12 +14,10 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
 from accounts.adding.forms import KeyForm
-from accounts.google.oauth import ClientSecretWrong, TokenEndpointDown
 from accounts.kinds.registry import KEYED, KINDS
 from accounts.models import SignIn
 from accounts.sign_in import attempts
-from accounts.sign_in.pasted_address import AnswerUnusable
-from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind
+from accounts.sign_in.starting import StartForm, account_to_sign_in_again, chosen_kind, finish_from_form
 from accounts.terms import NOTICE
 from dashboard.pages import operator_page, render_page
 from dashboard.views.accounts.forms import ThresholdsForm
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from accounts.models import Account
-
-LONGEST_PASTE = 8192
 
 
 @operator_page
@@ -61,19 +57,13 @@ def _add_key(request: HttpRequest, kind: str, account: Account | None) -> HttpRe
 
 def _add_google(request: HttpRequest, account: Account | None) -> HttpResponse:
     form = StartForm.of(request, account)
-    problem = ""
-    if request.method == "POST" and form.is_valid():
-        try:
-            attempt = form.start(request)
-        except (ClientSecretWrong, TokenEndpointDown) as error:
-            problem = str(error)
-        else:
-            return HttpResponseRedirect(reverse("dashboard:sign_in", args=[attempt.pk]))
+    if (started := form.posted(request)) is not None:
+        return HttpResponseRedirect(reverse("dashboard:sign_in", args=[started.pk]))
     context = {
         "here": "accounts",
         "account": account,
         "form": form,
-        "problem": problem,
+        "problem": form.problem,
         "notice": NOTICE,
         "has_client": bool(settings.OAUTH_CLIENT_ID),
     }
@@ -84,14 +74,9 @@ def _add_google(request: HttpRequest, account: Account | None) -> HttpResponse:
 def sign_in(request: HttpRequest, number: int) -> HttpResponse:
     """Show the page of one attempt; a POST finishes it with the pasted address."""
     attempt = attempts.refresh_status(get_object_or_404(SignIn, pk=number))
-    problem = ""
-    if request.method == "POST":
-        try:
-            attempts.finish_from_paste(attempt, request.POST.get("pasted", "")[:LONGEST_PASTE])
-        except AnswerUnusable as error:
-            problem = str(error)
-        else:
-            return HttpResponseRedirect(request.path)
+    problem = finish_from_form(request, attempt) if request.method == "POST" else ""
+    if request.method == "POST" and not problem:
+        return HttpResponseRedirect(request.path)
     return render_page(request, "adding/sign_in.html", {**_context(attempt), "problem": problem})
 
 
