@@ -16,7 +16,7 @@ from accounts.quota.outlook import Fate, family_of, outlooks_of, weeks_of
 from accounts.quota.pools import QuotaPool, is_in_use, pools_of
 from accounts.service import running_service
 from accounts.status.unpaid_keys import keys_standing_by
-from dashboard.overview.status_line import Standing
+from dashboard.overview.status_line import AccountStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,17 +35,17 @@ class AccountPools:
     models: Collection[str] | None = None
     """Ids that the provider lists for it; None while they are unknown to this process."""
     stands_by: bool = False
-    """True for an unpaid key that is not used, because another one is."""
-    resting: Mapping[str, datetime] = field(default_factory=dict)
-    """The ends of the limits that the account is at, by model key."""
+    """True for an unpaid key that is not used while another unpaid key is."""
+    limited_until: Mapping[str, datetime] = field(default_factory=dict)
+    """When the limits of the account end, by model key."""
 
     @property
     def limits(self) -> dict[str, datetime]:
-        """The ends of the limits that a key is at, by the id of the model or ALL_MODELS; empty for a Google
-        account, whose pools have them."""
+        """When the limits of a key end, by model id or ALL_MODELS; empty for a Google account, whose quota
+        pools have the times."""
         if self.account.kind == "google":
             return {}
-        return {key.rpartition(":")[0] or key: until for key, until in self.resting.items()}
+        return {key.rpartition(":")[0] or key: until for key, until in self.limited_until.items()}
 
     @property
     def is_used(self) -> bool:
@@ -57,9 +57,11 @@ class AccountPools:
         return families_offered(self.account.kind, self.models)
 
     @property
-    def standing(self) -> Standing:
-        resting = {family: end for family in self.families if (end := self._limit_of(family)) is not None}
-        return Standing(self.is_used, self.families, self.pools, resting)
+    def status(self) -> AccountStatus:
+        limited_until = {
+            family: end for family in self.families if (end := self._limit_of(family)) is not None
+        }
+        return AccountStatus(self.is_used, self.families, self.pools, limited_until)
 
     @property
     def models_at_limit(self) -> list[QuotaPool]:
@@ -132,17 +134,17 @@ def read_account_pools() -> list[AccountPools]:
     lasting = list(Cooldown.lasting()) if accounts else []
     pools, service = pools_of(accounts, lasting), running_service()
     standing_by = keys_standing_by(accounts)
-    resting: dict[int, dict[str, datetime]] = {}
+    limited_until: dict[int, dict[str, datetime]] = {}
     for one in lasting:
         if one.kind in NAMES_OF_LIMITS:
-            resting.setdefault(one.account_id, {})[one.model_key] = one.until
+            limited_until.setdefault(one.account_id, {})[one.model_key] = one.until
     return [
         AccountPools(
             account,
             [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)],
             service.models_of(account.pk) if service is not None else None,
             account.pk in standing_by,
-            resting.get(account.pk, {}),
+            limited_until.get(account.pk, {}),
         )
         for account in accounts
     ]

@@ -33,11 +33,11 @@ class Serving:
     kind: str = "google"
     rank: tuple[int, int] = (0, 0)
     """The order in which accounts are asked, lower ones first."""
-    resting: Mapping[str, datetime] = field(default_factory=dict)
+    limited_until: Mapping[str, datetime] = field(default_factory=dict)
     """When its limits end, by model key or ALL_MODELS."""
 
-    def rests_until(self, model_key: str) -> datetime | None:
-        ends = [self.resting[key] for key in (model_key, ALL_MODELS) if key in self.resting]
+    def limit_ends_at(self, model_key: str) -> datetime | None:
+        ends = [self.limited_until[key] for key in (model_key, ALL_MODELS) if key in self.limited_until]
         return max(ends, default=None)
 
 
@@ -136,13 +136,13 @@ def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serv
     ]
     ready, returns = [], []
     for one, pools in usable:
-        rests_until = one.rests_until(
+        limit_ends_at = one.limit_ends_at(
             upstream_model(model_id, header_mode=header_mode, kind=one.kind).quota_key
         )
         empty = [pool for pool in pools if pool.is_empty]
-        if rests_until is None and not (pools and len(empty) == len(pools)):
+        if limit_ends_at is None and not (pools and len(empty) == len(pools)):
             ready.append(one.name)
-        ends = [rests_until, *(pool.back_at for pool in empty)]
+        ends = [limit_ends_at, *(pool.back_at for pool in empty)]
         returns += [end for end in ends if end is not None]
     return Left(
         least=min(known, default=None),

@@ -1,5 +1,5 @@
-"""Claude Code's own settings file on this machine: its content, the change that the page offers, and older
-copies.
+"""Reading and changing Claude Code's settings file on this machine, with a copy of the file before each
+change.
 
 Imports connecting.
 """

@@ -60,7 +60,7 @@ late."""
 RETRY_SECONDS = 1.0
 TOTALS_SECONDS = 2.0
 OTHERS_SECONDS = 2.0
-"""How often the rows of other servers are read. With SQLite there is only one server."""
+"""The pause between two reads of the ledger for requests of other servers on the same PostgreSQL database."""
 RATE_SECONDS = 10.0
 RECENT_ROWS = 300
 """The rows of events that are kept in memory until the ledger has them."""

@@ -36,16 +36,16 @@ class FamilyStatus:
         return "✓" if self.available else "✕"
 
 
-class Standing(NamedTuple):
-    """What an account counts for in the status line."""
+class AccountStatus(NamedTuple):
+    """The facts about an account that decide whether a family of models is available."""
 
     is_used: bool
     families: Sequence[str]
     """The families of models that it offers."""
     pools: Sequence[QuotaPool]
     """The quota pools that requests draw on now."""
-    resting: Mapping[str, datetime] = {}
-    """The end of its limit for each family at which it is at a limit, where no pool tells that."""
+    limited_until: Mapping[str, datetime] = {}
+    """When its limits end, by family of models; only for accounts without quota pools."""
 
 
 class OutOfQuota(NamedTuple):
@@ -68,7 +68,7 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
     return sorted(found, key=lambda one: (one.back_at is None, one.back_at, str(one.account)))
 
 
-def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
+def status_of_families(accounts: Iterable[AccountStatus]) -> list[FamilyStatus]:
     """Return the status of each family that an account offers; of all FAMILIES when there is no account."""
     known = list(accounts)
     offering = {family: [one for one in known if family in one.families] for family in (*FAMILIES, OTHERS)}
@@ -79,7 +79,7 @@ def status_of_families(accounts: Iterable[Standing]) -> list[FamilyStatus]:
     ]
 
 
-def _status(family: str, accounts: list[Standing]) -> FamilyStatus:
+def _status(family: str, accounts: list[AccountStatus]) -> FamilyStatus:
     """Return the status of a family. `accounts` are those that offer it."""
     available = 0
     returns: list[datetime | None] = []
@@ -87,8 +87,8 @@ def _status(family: str, accounts: list[Standing]) -> FamilyStatus:
         if not one.is_used:
             continue
         own = _pools_of(family, one.pools)
-        if family in one.resting:
-            returns.append(one.resting[family])
+        if family in one.limited_until:
+            returns.append(one.limited_until[family])
         elif own and all(pool.is_empty for pool in own):
             returns.append(_back_at(own))
         else:

@@ -78,7 +78,7 @@ def _serving(one: AccountPools) -> Serving:
         one.models,
         account.kind,
         (account.priority, cost_rank),
-        one.resting,
+        one.limited_until,
     )
 
 

@@ -64,7 +64,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     accounts = read_account_pools()
     rows = search.page(search.Search(), limit=NEWEST)
-    families = status_of_families(one.standing for one in accounts)
+    families = status_of_families(one.status for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
     outlooks = outlooks_now(accounts)
     context = {

@@ -41,7 +41,7 @@ class Stored:
 def read_stored() -> Stored:
     try:
         accounts = read_account_pools()
-        families = status_of_families(one.standing for one in accounts)
+        families = status_of_families(one.status for one in accounts)
         search = Search(errors=True, since=timezone.now() - ERRORS_WITHIN)
         return Stored(tuple(families), tuple(search.rows()[:ERRORS_SHOWN]), search.rows().count())
     except DatabaseError as error:

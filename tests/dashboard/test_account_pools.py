@@ -31,14 +31,14 @@ def test_an_unpaid_key_that_stands_by_is_not_counted_as_available() -> None:
     for number in (1, 2):
         a_key("gemini", f"Gemini key {number}", tier="free")
 
-    assert status_of_families(one.standing for one in read_account_pools()) == [FamilyStatus("Gemini", 1, 2)]
+    assert status_of_families(one.status for one in read_account_pools()) == [FamilyStatus("Gemini", 1, 2)]
 
 
 def test_a_key_rests_while_a_limit_of_all_its_models_lasts() -> None:
     key = a_key("anthropic", "Anthropic key 1")
     Cooldown.objects.create(account=key, model_key=ALL_MODELS, until=SOON, kind="SPEND_LIMIT", reason="spent")
 
-    (claude,) = status_of_families(one.standing for one in read_account_pools())
+    (claude,) = status_of_families(one.status for one in read_account_pools())
 
     assert claude == FamilyStatus("Claude", 0, 1, SOON)
 
@@ -47,7 +47,7 @@ def test_another_cooldown_is_no_limit() -> None:
     key = a_key("anthropic", "Anthropic key 1")
     Cooldown.objects.create(account=key, model_key=ALL_MODELS, until=SOON, kind="OUT_OF_CREDIT", reason="")
 
-    assert status_of_families(one.standing for one in read_account_pools()) == [FamilyStatus("Claude", 1, 1)]
+    assert status_of_families(one.status for one in read_account_pools()) == [FamilyStatus("Claude", 1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,11 @@ def test_a_family_rests_when_each_of_its_models_does(
 ) -> None:
     key = a_key("gemini", "Gemini key 1")
     one = AccountPools(
-        key, [], ("gemini-a", "gemini-b"), resting={f"{model}:gemini": end for model, end in limits.items()}
+        key,
+        [],
+        ("gemini-a", "gemini-b"),
+        limited_until={f"{model}:gemini": end for model, end in limits.items()},
     )
 
-    assert status_of_families([one.standing]) == [status]
+    assert status_of_families([one.status]) == [status]
     assert [pool.models for pool in one.models_at_limit] == [(model,) for model in limits]

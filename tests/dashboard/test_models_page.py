@@ -95,7 +95,7 @@ def test_a_key_serves_the_models_that_it_lists() -> None:
 
 def test_an_account_at_a_limit_is_not_ready() -> None:
     for key in ("claude-sonnet-4-6:antigravity", ALL_MODELS):
-        one = Serving(True, [], "ada", ["claude-sonnet-4-6", "gemini-3-flash"], resting={key: SOON})
+        one = Serving(True, [], "ada", ["claude-sonnet-4-6", "gemini-3-flash"], limited_until={key: SOON})
         rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), [one], {}, "cli")}
         left = rows["claude-sonnet-4-6"]
         assert (left.available, left.accounts, left.back_at) == (0, 1, SOON)

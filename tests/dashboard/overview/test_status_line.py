@@ -6,7 +6,7 @@ from accounts.kinds.families import families_offered
 from accounts.models import Account
 from accounts.quota.outlook import FAMILIES
 from accounts.quota.pools import QuotaPool
-from dashboard.overview.status_line import FamilyStatus, Standing, out_of_quota, status_of_families
+from dashboard.overview.status_line import AccountStatus, FamilyStatus, out_of_quota, status_of_families
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
 LATER = SOON + timedelta(hours=1)
@@ -22,22 +22,24 @@ def test_without_accounts_no_family_can_be_used() -> None:
 
 
 def test_unknown_quotas_count_as_available() -> None:
-    claude, gemini = status_of_families([Standing(True, FAMILIES, [CLAUDE, GEMINI])])
+    claude, gemini = status_of_families([AccountStatus(True, FAMILIES, [CLAUDE, GEMINI])])
     assert (claude, gemini) == (FamilyStatus("Claude", 1, 1), FamilyStatus("Gemini", 1, 1))
     assert claude.level == "good"
 
 
 def test_an_unusable_account_counts_for_no_family() -> None:
     claude, _ = status_of_families(
-        [Standing(True, FAMILIES, [CLAUDE, GEMINI]), Standing(False, FAMILIES, [CLAUDE, GEMINI])]
+        [AccountStatus(True, FAMILIES, [CLAUDE, GEMINI]), AccountStatus(False, FAMILIES, [CLAUDE, GEMINI])]
     )
     assert (claude.available, claude.accounts, claude.level) == (1, 2, "good")
 
 
 def test_a_key_counts_only_for_what_it_offers() -> None:
     keys = [("gemini", ["gemini-2.5-pro"]), ("anthropic", ["claude-opus-5-5"]), ("compatible", ["qwen3-32b"])]
-    accounts: list[Standing] = [Standing(True, families_offered(kind, models), []) for kind, models in keys]
-    counted = status_of_families([Standing(True, FAMILIES, [CLAUDE, GEMINI]), *accounts])
+    accounts: list[AccountStatus] = [
+        AccountStatus(True, families_offered(kind, models), []) for kind, models in keys
+    ]
+    counted = status_of_families([AccountStatus(True, FAMILIES, [CLAUDE, GEMINI]), *accounts])
     assert [(one.name, one.available, one.accounts) for one in counted] == [
         ("Claude", 2, 2), ("Gemini", 2, 2), ("Other models", 1, 1)
     ]  # fmt: skip
@@ -50,13 +52,13 @@ def test_the_kind_decides_while_a_list_is_unknown() -> None:
 
 
 def test_a_family_that_no_account_offers_is_left_out() -> None:
-    assert [one.name for one in status_of_families([Standing(True, ("Gemini",), [])])] == ["Gemini"]
+    assert [one.name for one in status_of_families([AccountStatus(True, ("Gemini",), [])])] == ["Gemini"]
 
 
 def test_an_empty_family_names_the_first_return() -> None:
     accounts = [
-        Standing(True, FAMILIES, [empty(CLAUDE, LATER), GEMINI]),
-        Standing(True, FAMILIES, [empty(CLAUDE, SOON), GEMINI]),
+        AccountStatus(True, FAMILIES, [empty(CLAUDE, LATER), GEMINI]),
+        AccountStatus(True, FAMILIES, [empty(CLAUDE, SOON), GEMINI]),
     ]
     claude, gemini = status_of_families(accounts)
     assert (claude.level, claude.back_at) == ("bad", SOON)
@@ -75,17 +77,17 @@ def test_the_account_that_is_back_first_comes_first() -> None:
 
 def test_one_account_with_quota_is_enough() -> None:
     claude, _ = status_of_families(
-        [Standing(True, FAMILIES, [empty(CLAUDE, SOON)]), Standing(True, FAMILIES, [CLAUDE])]
+        [AccountStatus(True, FAMILIES, [empty(CLAUDE, SOON)]), AccountStatus(True, FAMILIES, [CLAUDE])]
     )
     assert (claude.available, claude.level, claude.back_at) == (1, "good", None)
 
 
 def test_a_model_with_a_quota_of_its_own_keeps_its_family() -> None:
     pools = [empty(QuotaPool("gemini-3-pro", "cli"), SOON), QuotaPool("gemini-3-flash", "cli")]
-    assert status_of_families([Standing(True, FAMILIES, pools)])[1].available == 1
+    assert status_of_families([AccountStatus(True, FAMILIES, pools)])[1].available == 1
 
 
 def test_a_key_at_its_limit_is_not_available_until_that_ends() -> None:
-    key = Standing(True, ("Other models",), [], {"Other models": SOON})
+    key = AccountStatus(True, ("Other models",), [], {"Other models": SOON})
 
     assert status_of_families([key]) == [FamilyStatus("Other models", 0, 1, SOON)]
