@@ -79,8 +79,8 @@ class RequestRecord:
     response_bytes: int = 0
     tokens: Tokens = NO_TOKENS
     cost: int | None = None
-    """The cost in the unit of RequestLog.cost; None until gateway/ledger/costs.py sets it at the end of the
-    request, or when the price is not known."""
+    """In billionths of a dollar. None before gateway/ledger/costs.py sets it at the end of the request, and
+    when the tokens are not billed or a price is unknown."""
     unpriced: int = 0
     _request_context: RequestContext | None = None
     _answer: Answer | None = None
