@@ -1,4 +1,4 @@
-"""What a request costs, in counts: `uv run --all-groups benchmarks/budget.py` prints them and the verdict.
+"""What a request costs, in counts: `uv run --all-groups benchmarks/budget.py` prints them and the outcome.
 
 Function calls, tasks, timers and system calls hardly vary, even on a busy machine, where times vary by half.
 Requests are sent one after another on one connection to the gateway in a process of its own
@@ -274,7 +274,7 @@ def is_within(name: str, count: float) -> bool:
     return count <= BUDGETS[name] + (TOLERANCE if name in {"tasks", "timers", "urandom"} else 0.0)
 
 
-def verdict(found: Mapping[str, float]) -> str:
+def outcome(found: Mapping[str, float]) -> str:
     parts = [f"{name} {count:.4g}/{BUDGETS[name]:.4g}" for name, count in found.items()]
     result = "PASS" if all(is_within(name, count) for name, count in found.items()) else "FAIL"
     return f"budget: {' '.join(parts)} {result}"
@@ -305,7 +305,7 @@ def main() -> None:
         shown = ", ".join(f"{name} {count:.1f}" for name, count in figures.system_calls.items())
         print(f"System calls of W2 in the thread of the event loop: {shown}")
     found = figures.budgeted()
-    print(verdict(found))
+    print(outcome(found))
     sys.exit(0 if all(is_within(name, count) for name, count in found.items()) else 1)
 
 

@@ -223,9 +223,9 @@ def _row(workload: str, server: str, rounds: list[tuple[Figures, Figures]]) -> l
     ratios = [now.per_second / before.per_second for before, now in rounds]
     ratio, p99 = median(ratios), median(now.p99 / before.p99 for before, now in rounds)
     least = TIMES_BEFORE[server][workload]
-    targets = [f"ratio ≥ {least:g}: {verdict(least / ratio, 1.0)}"]
+    targets = [f"ratio ≥ {least:g}: {outcome(least / ratio, 1.0)}"]
     if workload == "W4":
-        targets.append(f"p99 ≤ {W4_P99:g}: {verdict(p99, W4_P99)}")
+        targets.append(f"p99 ≤ {W4_P99:g}: {outcome(p99, W4_P99)}")
     return [
         workload,
         server,
@@ -255,12 +255,12 @@ def _felt_row(figure: Felt, server: str, before: list[Sample], now: list[Sample]
         f"{latest:.2f}",
         f"{ratio:.2f}",
         str(target or ""),
-        verdict(ratio if target.is_ratio else latest, target.limit) if target else "",
+        outcome(ratio if target.is_ratio else latest, target.limit) if target else "",
         *(f"{sum(one['errors'] for one in each):.0f}" for each in (before, now)),
     ]
 
 
-def verdict(value: float, limit: float) -> str:
+def outcome(value: float, limit: float) -> str:
     if value <= limit:
         return "met"
     return "nearly" if value <= limit * (1 + NEARLY) else "missed"

@@ -76,14 +76,14 @@ def _without_capacity(model_id: str, until: float, now: float) -> Overloaded:
 
 def _not_asked(model_id: str, view: PoolView, asked: Container[str]) -> list[Attempt]:
     """Return the accounts that were not asked, because they are at their limit or the model is backed off."""
-    resting = [(account, cooldown.reason, cooldown.until) for account, cooldown in view.limited]
-    resting += [
+    limits = [(account, cooldown.reason, cooldown.until) for account, cooldown in view.limited]
+    limits += [
         (account, FailureKind.CAPACITY.value, view.backoffs[account.kind].until)
         for account in view.backed_off
     ]
     return [
         Attempt(account.label, account.name, model_id, reason, until)
-        for account, reason, until in resting
+        for account, reason, until in limits
         if account.name not in asked
     ]
 

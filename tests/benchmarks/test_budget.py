@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.budget import Figures, count_calls, count_loop, is_within, system_calls_in, table, verdict
+from benchmarks.budget import Figures, count_calls, count_loop, is_within, outcome, system_calls_in, table
 from benchmarks.counted_gateway import CallCounter
 from gateway.upstreams.endpoint_health import EndpointHealth
 
@@ -37,8 +37,8 @@ def test_calls_are_counted_in_their_layer() -> None:
 
 
 def test_the_verdict_names_each_count_and_its_budget() -> None:
-    assert verdict({"W1": 700, "tasks": 2.12}) == "budget: W1 700/750 tasks 2.12/2.1 PASS"
-    assert verdict({"W1": 751}) == "budget: W1 751/750 FAIL"
+    assert outcome({"W1": 700, "tasks": 2.12}) == "budget: W1 700/750 tasks 2.12/2.1 PASS"
+    assert outcome({"W1": 751}) == "budget: W1 751/750 FAIL"
 
 
 def test_chance_is_allowed_for_only_in_small_counts() -> None:

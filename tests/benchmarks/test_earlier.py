@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks.earlier import Felt, Target, felt_table_rows, verdict
+from benchmarks.earlier import Felt, Target, felt_table_rows, outcome
 from tests.live_gateway import PROJECT
 
 FEW = ["--rounds", "1", "--seconds", "0.2", "--agents", "3", "--paced", "5", "--held", "10"]
@@ -24,7 +24,7 @@ def test_a_ratio_is_of_the_medians() -> None:
 
 
 def test_a_target_missed_by_a_tenth_is_nearly_met() -> None:
-    assert [verdict(value, 2.0) for value in (2.0, 2.1, 2.3)] == ["met", "nearly", "missed"]
+    assert [outcome(value, 2.0) for value in (2.0, 2.1, 2.3)] == ["met", "nearly", "missed"]
 
 
 @pytest.mark.full
