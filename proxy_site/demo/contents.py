@@ -4,7 +4,7 @@ requests."""
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from accounts import live_settings
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from proxy_site.emulator.state import EmulatorState
 
 
+SEEN_AFTER = timedelta(seconds=20)
+"""How long a server runs on after its last request began."""
 MAPPED = {
     "opus": OPUS.answers,
     "sonnet": SONNET.answers,
@@ -52,14 +54,23 @@ def write_example_data(google: EmulatorState) -> None:
 
 
 def _store_requests(records: Sequence[RequestRecord]) -> None:
-    """Store the records as those of a server that has died since: the ledger then closes the open ones."""
+    """Store the records as those of two servers that have ended. The first one ended during its last
+    request, the only one whose end is unknown."""
+    last = next(number for number, record in enumerate(records, 1) if not record.has_ended)
+    _store_of_one_server(records[:last])
+    _store_of_one_server(records[last:])
+
+
+def _store_of_one_server(records: Sequence[RequestRecord]) -> None:
     server = instances.register("")
-    started_at = datetime.fromtimestamp(records[0].started_at, UTC)
-    ServerInstance.objects.filter(pk=server.pk).update(started_at=started_at)
     for record_id, record in enumerate(records, server.first_request_id + 1):
         record.id = record_id
     rows_and_sums.store([rows_and_sums.entry_of(record, server.pk) for record in records], server.pk)
-    instances.end(server.pk)
+    instances.end(server.pk)  # closes the rows of requests without an end
+    first, last = (datetime.fromtimestamp(records[at].started_at, UTC) for at in (0, -1))
+    ServerInstance.objects.filter(pk=server.pk).update(
+        started_at=first, seen_at=last + SEEN_AFTER, ended_at=last + SEEN_AFTER
+    )
 
 
 def traffic(gateway: Gateway, google: EmulatorState) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -52,6 +52,18 @@ def test_each_outcome_is_there() -> None:
 
 
 @pytest.mark.usefixtures("demo")
+def test_a_server_ended_during_the_interrupted_request() -> None:
+    ended, later = ServerInstance.objects.order_by("started_at")
+    interrupted = RequestLog.objects.get(problem="interrupted")
+    last = RequestLog.objects.order_by("-started_at")[0]
+
+    assert interrupted.instance_id == ended.pk
+    assert ended.ended_at is not None
+    assert interrupted.started_at < ended.ended_at < later.started_at
+    assert last.instance_id == later.pk
+
+
+@pytest.mark.usefixtures("demo")
 def test_one_request_took_41_seconds_and_three_tries() -> None:
     (row,) = RequestLog.objects.filter(attempts=3, problem=None, fallback=False)
     tries = [(one.account, one.reason, one.decision) for one in attempts_of(row)]
