@@ -120,12 +120,14 @@ def model_names(models: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def note(context: Context, row: RequestLog) -> str:
-    """Return why a request failed and what to do; else its sentence, on a page that has `sentences`."""
+    """Return why a request failed and what to do; else, on a page that has `sentences`, what took the time to
+    the first event."""
     said = explanation.note(row.outcome, row.status, row.error, row.started_at)
     explained: dict[int, explanation.Explanation] = context.get("sentences") or {}
     if said or row.pk not in explained:
         return local_times(said)
-    return mark_names(explained[row.pk].sentence, explained[row.pk].accounts)
+    one = explained[row.pk]
+    return mark_names(one.cause or one.sentence, one.accounts)
 
 
 register.filter(is_slow)

@@ -265,9 +265,7 @@ def test_the_slowest_say_why_they_took_so_long(
         page = page_of(operator, "?sort=slowest")
 
     assert page.index("req_slow") < page.index("req_long")
-    assert re.search(
-        r"Answered after 41\s+s: <span data-private>[^<]+</span> took 8.6\s+s to the first event", page
-    )
+    assert re.search(r">\s*<span data-private>[^<]+</span> took 8.6\s+s to the first event", page)
     assert "all of it the provider&#x27;s time" in page
     assert re.search(r'aria-current="true">\s*slowest', page)
     assert "the first try" not in page_of(operator, "")
