@@ -67,7 +67,18 @@ class RequestsInFlight:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self._tasks.add(task)
+        if WHOLE_BODY in scope:
+            self._whole.add(task)
+        else:
+            receive = self._noting_the_end_of_the_body(task, receive)
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._tasks.discard(task)
+            self._whole.discard(task)
 
+    def _noting_the_end_of_the_body(self, task: asyncio.Task[Any], receive: Receive) -> Receive:
         async def receive_and_note() -> dict[str, Any]:
             message = await receive()
             # Django's handler may still listen for the client's end when the request itself has ended.
@@ -75,14 +86,7 @@ class RequestsInFlight:
                 self._whole.add(task)
             return message
 
-        self._tasks.add(task)
-        if WHOLE_BODY in scope:
-            self._whole.add(task)
-        try:
-            await self._application(scope, receive_and_note, send)
-        finally:
-            self._tasks.discard(task)
-            self._whole.discard(task)
+        return receive_and_note
 
     def __len__(self) -> int:
         """Return the number of running requests whose bodies are complete."""

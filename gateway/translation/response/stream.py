@@ -70,6 +70,42 @@ class MessageStream:
     ``declares_tools`` is the request's.
     """
 
+    __slots__ = (
+        "_characters",
+        "_client_model",
+        "_continued",
+        "_display",
+        "_error",
+        "_family",
+        "_finder",
+        "_first_index",
+        "_index",
+        "_is_blocked",
+        "_is_closed",
+        "_is_signed",
+        "_keeps_text",
+        "_message_id",
+        "_new_tool_use_id",
+        "_open",
+        "_pending_signature",
+        "_read_error",
+        "_restorations",
+        "_rules",
+        "_sent_as_it_comes",
+        "_shows_parts",
+        "_signatures",
+        "_text",
+        "_thought_characters",
+        "_tool_names",
+        "_tool_use_ids",
+        "_turn_ended_with",
+        "declares_tools",
+        "finish_reason",
+        "grounding_metadata",
+        "started",
+        "usage",
+    )
+
     def __init__(
         self,
         *,

@@ -49,6 +49,8 @@ class LineReader(ChunkReader):
 class PartByPart(MessageStream):
     """Looks at each part of each chunk."""
 
+    __slots__ = ()
+
     def receive(self, *chunks: Chunk) -> list[dict[str, Any]]:
         return [event for chunk in chunks for event in self._receive_any(chunk)]
 
@@ -282,6 +284,8 @@ def test_most_of_an_answer_takes_the_quick_way() -> None:
     taken: list[Chunk] = []
 
     class Watched(MessageStream):
+        __slots__ = ()  # as many fields, since an instance becomes one
+
         def _receive_any(self, chunk: Chunk) -> list[dict[str, Any]]:
             taken.append(chunk)
             return super()._receive_any(chunk)
