@@ -217,6 +217,8 @@ class Answer:
         try:
             events += self._reader.receive(data)
             is_read = not data or self._response.is_at_end
+            if data and is_read:
+                events += self._reader.receive(b"")
             if is_read or self._reader.is_complete:
                 events += self._reader.close()
                 self._ended, self._was_read_to_its_end = True, is_read

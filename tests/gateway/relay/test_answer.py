@@ -119,9 +119,11 @@ async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere
     assert response.ended == "aborted"
 
 
+@pytest.mark.parametrize("last_bytes", [b"\n\n", b""])
 @pytest.mark.parametrize("knows_its_end", [True, False])
-async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool) -> None:
-    response = CannedResponse(a_chunk("All", finishReason="STOP"))
+async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool, last_bytes: bytes) -> None:
+    whole = a_chunk("A") + a_chunk("ll", finishReason="STOP")
+    response = CannedResponse(whole.rstrip() + last_bytes)
     response.knows_its_end = knows_its_end
     answer = await begin(response)
 
@@ -129,8 +131,16 @@ async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool) ->
     answer.close()
 
     begun = ["message_start", "content_block_start", "content_block_delta"]
-    ended = ["content_block_stop", "message_delta", "message_stop"]
-    assert batches == ([([*begun, *ended], True)] if knows_its_end else [(begun, False), (ended, True)])
+    delta, ended = ["content_block_delta"], ["content_block_stop", "message_delta", "message_stop"]
+    parts = [[*begun, *delta], ended] if last_bytes else [begun, [*delta, *ended]]
+    assert batches == (
+        [([*begun, *delta, *ended], True)]
+        if knows_its_end
+        else [
+            (parts[0], False),
+            (parts[1], True),
+        ]
+    )
     assert response.ended == "released"
 
 
