@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SEEN_AFTER = timedelta(seconds=20)
 """How long a server runs on after its last request began."""
+FIRST_PROCESS = 4100
 MAPPED = {
     "opus": OPUS.answers,
     "sonnet": SONNET.answers,
@@ -69,7 +70,10 @@ def _store_of_one_server(records: Sequence[RequestRecord]) -> None:
     instances.end(server.pk)  # closes the rows of requests without an end
     first, last = (datetime.fromtimestamp(records[at].started_at, UTC) for at in (0, -1))
     ServerInstance.objects.filter(pk=server.pk).update(
-        started_at=first, seen_at=last + SEEN_AFTER, ended_at=last + SEEN_AFTER
+        process_id=FIRST_PROCESS + server.pk,
+        started_at=first,
+        seen_at=last + SEEN_AFTER,
+        ended_at=last + SEEN_AFTER,
     )
 
 
