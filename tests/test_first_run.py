@@ -317,7 +317,7 @@ def test_debug_shows_more_and_no_secrets(emulator: EmulatorServer, tmp_path: Pat
 
     assert answer.status == 200
     assert (
-        len(re.findall(r" DEBUG +req_\w+: (asks for|claude-\S+ began|POST /v1/messages)", gateway.output))
+        len(re.findall(r" DEBUG +req_\w+: (request: |claude-\S+ began|POST /v1/messages)", gateway.output))
         == 3
     )
     for word in (secret, question, "emulator-refresh", "emulator-access"):
