@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.relay.formats.base import AnswerReader
 
 KEEP_ALIVE_SECONDS = 10.0
+FAILURES = (UpstreamError, MalformedStream, BrokenAnswer)
 REQUEST_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
 WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 """The most bytes from the upstream of an answer that is kept in memory until it is complete."""
@@ -56,6 +57,7 @@ class Answer:
         self._was_read_to_its_end = False
         self._received_bytes = 0
         self._failure: UpstreamError | MalformedStream | BrokenAnswer | None = None
+        self._failure_at_end: UpstreamError | MalformedStream | BrokenAnswer | None = None
 
     async def begin(self) -> None:
         """Read until there is content, so that an earlier failure can still be retried. The time limit is
@@ -210,21 +212,34 @@ class Answer:
 
     async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
         """Return the events before a failure; the caller raises it afterwards."""
+        if self._failure_at_end is not None:
+            self._failure = self._failure_at_end
+            return []
         data = await self._response.read(timeout_seconds)
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
         self._reader.has_content = False
         try:
             events += self._reader.receive(data)
-            is_read = not data or self._response.is_at_end
-            if data and is_read:
-                events += self._reader.receive(b"")
-            if is_read or self._reader.is_complete:
+            if not data or self._reader.is_complete:
                 events += self._reader.close()
-                self._ended, self._was_read_to_its_end = True, is_read
-        except (UpstreamError, MalformedStream, BrokenAnswer) as error:
+                self._ended, self._was_read_to_its_end = True, not data
+        except FAILURES as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer
+        else:
+            if not self._ended and self._response.is_at_end:
+                self._read_end(events)
         return events
+
+    def _read_end(self, events: list[StreamEvent]) -> None:
+        """Add the last events to those that came with the end of the upstream's answer. After a failure of
+        the end the events are returned first, as if the end had come by itself."""
+        try:
+            events += self._reader.receive(b"")
+            events += self._reader.close()
+            self._ended = self._was_read_to_its_end = True
+        except FAILURES as error:
+            self._failure_at_end = error.with_traceback(None)
 
 
 def _silence() -> UpstreamTimedOut:

@@ -144,6 +144,21 @@ async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool, la
     assert response.ended == "released"
 
 
+@pytest.mark.parametrize("knows_its_end", [True, False])
+async def test_what_came_before_a_missing_end_still_leaves(knows_its_end: bool) -> None:
+    response = CannedResponse(a_chunk("Hel"))
+    response.knows_its_end = knows_its_end
+    answer = await begin(response)
+
+    texts: list[str] = []
+    with pytest.raises(UpstreamFailed, match="The answer broke off"):
+        async for events in answer.batches():
+            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+
+    assert texts == ["Hel"]
+    assert not answer.has_ended
+
+
 async def test_what_came_before_an_error_still_leaves() -> None:
     answer = await begin(CannedResponse(a_chunk("Hel"), a_chunk("lo") + an_error()))
 
