@@ -115,8 +115,8 @@ class UpstreamError(Exception):
     scope: Scope = Scope.ACCOUNT
     learned: Learned = NOTHING_LEARNED
     said: str = ""
-    """The server's own words about the account, short and in one line, for the client and the operator; ""
-    where they must not be told."""
+    """A shortened, single-line version of the server's error message, which clients and operators may see; ""
+    when the message must not be shown."""
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"

@@ -186,7 +186,7 @@ class StreamPieces(Protocol):
 
     @property
     def is_at_end(self) -> bool:
-        """True when it is known that the piece returned last is the last one; may stay False."""
+        """True when the last returned piece is known to be the end of the stream; False when it may not be."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 

@@ -23,7 +23,7 @@ _DECODER = JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
 
 class JsonText:
-    """A text, of which members and elements are found."""
+    """JSON text, decoded once, in which the spans of members and elements can be looked up."""
 
     def __init__(self, text: Text) -> None:
         self._text = text.decode("latin-1")

@@ -26,8 +26,8 @@ SIGNED_TYPES = ("thinking", "redacted_thinking", "signature_delta")
 
 LONGEST_END = b"\r\n\r\n"
 _END = re.compile(rb"\n\r?\n|\r\r")
-"""Ends where a blank line does. The line before may end with a carriage return, too, which is not matched: a
-pattern that begins with something optional is tried at each byte."""
+"""Matches the blank line that ends an event. The pattern leaves out an optional carriage return at its
+beginning, since it would then be tried at each byte."""
 _ENDS = (b"\n\n", b"\r\n\r\n")
 _TOLD = (b"message_", b"error", b"ping", b"signature", b"redacted_thinking")
 """Words in the bytes of events that are read or are not content."""

@@ -232,8 +232,8 @@ class Answer:
         return events
 
     def _read_end(self, events: list[StreamEvent]) -> None:
-        """Add the last events to those that came with the end of the upstream's answer. After a failure of
-        the end the events are returned first, as if the end had come by itself."""
+        """Append the final events to `events`, when the upstream's answer ended in the same read. If the end
+        is malformed or missing, the failure is kept for the next read, so that `events` are sent first."""
         try:
             events += self._reader.receive(b"")
             events += self._reader.close()

@@ -44,7 +44,7 @@ class Response(ABC):
     @property
     @abstractmethod
     def is_at_end(self) -> bool:
-        """True when it is known already that `read` would return b""."""
+        """True when the body has been read to its end: `read` would return b"" at once."""
 
     @abstractmethod
     def release(self) -> None:

@@ -153,7 +153,7 @@ class PassedAnswer:
         self._begun = b""
         """The first bytes, until they tell what the answer is."""
         self._is_known = False
-        """True when it is known whether the answer is a stream, whatever was asked for."""
+        """True once the first bytes have shown whether the answer is a stream or a whole message."""
         self._whole: bytearray | None = None
         """The bytes of an answer that is not a stream; None for a stream."""
         self._counts: Counts = self._stream.counts

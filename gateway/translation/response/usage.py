@@ -80,7 +80,7 @@ class TokenUsage:
         for Google, which does not charge for writing."""
 
     def merge(self, usage_metadata: dict[str, Any], *later: dict[str, Any]) -> None:
-        """Take over the counts of a chunk, and of those that came together with it."""
+        """Update the counts from the usageMetadata of one chunk, or of several chunks in order."""
         if later:
             together = dict(usage_metadata)
             for one in later:
