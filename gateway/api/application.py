@@ -186,7 +186,7 @@ class StreamPieces(Protocol):
 
     @property
     def is_at_end(self) -> bool:
-        """True when the last returned piece is known to be the end of the stream; False when it may not be."""
+        """True when the last returned piece is known to be the end of the stream, else False."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
