@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from benchmarks import haproxy, paced_upstream
-from benchmarks.gateway_server import MANAGE, PROJECT, SERVERS, gateway, import_accounts
+from benchmarks.gateway_server import MANAGE, PROJECT, gateway, import_accounts
 from benchmarks.http_client import connect, post_request, run
 from benchmarks.processes import LOOPBACK
 from benchmarks.stage import Target, paced_server
@@ -33,16 +33,17 @@ FIRST_COMMIT = "04f6e42"
 AS_IT_IS = "."
 """In place of a commit: the code of this folder, which needs no other libraries."""
 BEFORE = "before"
+NOW = "now"
 EVERYTHING_ON = {"AUTH_TOKEN": SDK_HEADERS["x-api-key"], "LOG_LEVEL": "info"}
 
 
 class BeforeAndNow:
-    """A context manager: the upstreams run inside it, and after it no file is left. `names` are those of the
-    gateways: BEFORE, and the commands of now. Raises processes.DidNotStart, and CalledProcessError without
-    the commit."""
+    """A context manager: the upstreams run inside it, and after it no file is left. Raises
+    processes.DidNotStart, and CalledProcessError without the commit."""
 
-    def __init__(self, commit: str = FIRST_COMMIT, servers: Sequence[str] = SERVERS) -> None:
-        self.names = (BEFORE, *servers)
+    names = (BEFORE, NOW)
+
+    def __init__(self, commit: str = FIRST_COMMIT) -> None:
         self._commit = commit
 
     def __enter__(self) -> Self:
@@ -76,9 +77,8 @@ class BeforeAndNow:
     def server(self, name: str, base_url: str) -> Server:
         """One of the gateways, which starts when the context of the server is entered."""
         token_url = f"http://{LOOPBACK}:{self._canned.port}/token"
-        command = SERVERS[0] if name == BEFORE else name
         folder = self._folder / name
-        return gateway(folder, base_url, token_url, command, self._manage(name), **EVERYTHING_ON)
+        return gateway(folder, base_url, token_url, self._manage(name), **EVERYTHING_ON)
 
     @contextmanager
     def target(self, name: str, base_url: str, headers: Mapping[str, str], body: bytes) -> Iterator[Target]:

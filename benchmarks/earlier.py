@@ -1,10 +1,10 @@
 """This gateway beside an earlier one, and the targets: `uv run --all-groups benchmarks/earlier.py [COMMIT]`.
 
-The earlier commit is checked out into a folder of its own, with the libraries it asks for. Its `runserver`,
-and `runserver` and `serve` of the present code, run at the same time in front of the same canned answers,
-with everything on: key, three accounts, ledger, activity, log at info. They are measured in turns of one
-second, since a machine's speed may change more from minute to minute than the code did. So is what people
-feel (benchmarks/felt.py).
+The earlier commit is checked out into a folder of its own, with the libraries it asks for. Its `runserver`
+and that of the present code run at the same time in front of the same canned answers, with everything on:
+key, three accounts, ledger, activity, log at info. They are measured in turns of one second, since a
+machine's speed may change more from minute to minute than the code did. So is what people feel
+(benchmarks/felt.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/earlier.py` puts only this folder there
 
 from benchmarks import felt  # noqa: E402
-from benchmarks.before_and_now import FIRST_COMMIT, BeforeAndNow  # noqa: E402
+from benchmarks.before_and_now import BEFORE, FIRST_COMMIT, NOW, BeforeAndNow  # noqa: E402
 from benchmarks.felt import Amount  # noqa: E402
-from benchmarks.gateway_server import SERVERS  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
@@ -42,11 +41,8 @@ if TYPE_CHECKING:
 ROUNDS = 7
 TURNS = 4
 """The measurements of a second, of each gateway, in a round."""
-HEAD = ("workload", "server", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99", "targets")
-TIMES_BEFORE = {
-    "serve": {"W1": 2.7, "W2": 2.7, "W2L": 2.3, "W4": 2.1},
-    "runserver": {"W1": 2.0, "W2": 2.1, "W2L": 2.0, "W4": 1.9},
-}
+HEAD = ("workload", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99", "targets")
+TIMES_BEFORE = {"W1": 2.7, "W2": 2.7, "W2L": 2.3, "W4": 2.1}
 """What the throughput should be at least, in that before."""
 W4_P99 = 0.5
 """The largest p99 of W4, in that before."""
@@ -127,7 +123,7 @@ FELT: dict[str, tuple[Callable[[BeforeAndNow, Amount], Samples], list[Felt]]] = 
     ),
 }
 """By the name for --only."""
-FELT_HEAD = ("what is felt", "server", "before", "now", "ratio", "target", "", "errors before", "now")
+FELT_HEAD = ("what is felt", "before", "now", "ratio", "target", "", "errors before", "now")
 
 
 def main() -> None:
@@ -135,7 +131,7 @@ def main() -> None:
     amount = Amount(arguments.rounds, arguments.seconds, arguments.paced, arguments.held, arguments.agents)
     workloads = [one for one in arguments.only if one in WORKLOADS]
     felt_rows = []
-    with BeforeAndNow(arguments.commit, arguments.servers) as both:
+    with BeforeAndNow(arguments.commit) as both:
         rows = measure(both, workloads, arguments.rounds)
         for name in [one for one in arguments.only if one in FELT]:
             say(name)
@@ -170,7 +166,6 @@ def _parser() -> argparse.ArgumentParser:
         default = getattr(Amount(), name if name == "agents" else f"{name}_streams")
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning}; default: {default}")
     parser.add_argument("--seconds", type=float, default=1.0, help="less, to try what is felt; default: 1")
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS), help="of now")
     return parser
 
 
@@ -180,10 +175,9 @@ def measure(both: BeforeAndNow, workloads: list[str], rounds: int) -> list[list[
     for workload in [WORKLOADS[one] for one in workloads]:
         say(f"{workload.name}: {workload.meaning}")
         with ExitStack() as stack:
-            targets = [stack.enter_context(_warm_target(both, name, workload)) for name in both.names]
-            figures = [_round(targets, workload.at_once) for _ in range(rounds)]
-        for number, server in enumerate(both.names[1:], 1):
-            rows.append(_row(workload.name, server, [(each[0], each[number]) for each in figures]))
+            before, now = (stack.enter_context(_warm_target(both, name, workload)) for name in both.names)
+            figures = [_round(before, now, workload.at_once) for _ in range(rounds)]
+        rows.append(_row(workload.name, figures))
     return rows
 
 
@@ -195,20 +189,17 @@ def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[
         yield target
 
 
-def _round(targets: list[stage.Target], at_once: int) -> list[Figures]:
-    """Return the figures of each target."""
-    measured: list[list[Figures]] = [[] for _ in targets]
-    for _ in range(TURNS):
-        for target, figures in zip(targets, measured, strict=True):
-            figures.append(_measure(target, at_once))
-    return [
-        Figures(
-            mean(one.per_second for one in figures),
-            mean(one.cpu for one in figures),
-            median(one.p99 for one in figures),
-        )
-        for figures in measured
-    ]
+def _round(before: stage.Target, now: stage.Target, at_once: int) -> tuple[Figures, Figures]:
+    turns = [(_measure(before, at_once), _measure(now, at_once)) for _ in range(TURNS)]
+    return _together([turn[0] for turn in turns]), _together([turn[1] for turn in turns])
+
+
+def _together(figures: list[Figures]) -> Figures:
+    return Figures(
+        mean(one.per_second for one in figures),
+        mean(one.cpu for one in figures),
+        median(one.p99 for one in figures),
+    )
 
 
 def _measure(target: stage.Target, at_once: int) -> Figures:
@@ -219,16 +210,15 @@ def _measure(target: stage.Target, at_once: int) -> Figures:
     return Figures(load.requests / load.seconds, cpu / max(load.requests, 1), load.p99)
 
 
-def _row(workload: str, server: str, rounds: list[tuple[Figures, Figures]]) -> list[str]:
+def _row(workload: str, rounds: list[tuple[Figures, Figures]]) -> list[str]:
     ratios = [now.per_second / before.per_second for before, now in rounds]
     ratio, p99 = median(ratios), median(now.p99 / before.p99 for before, now in rounds)
-    least = TIMES_BEFORE[server][workload]
+    least = TIMES_BEFORE[workload]
     targets = [f"ratio ≥ {least:g}: {outcome(least / ratio, 1.0)}"]
     if workload == "W4":
         targets.append(f"p99 ≤ {W4_P99:g}: {outcome(p99, W4_P99)}")
     return [
         workload,
-        server,
         f"{median(before.per_second for before, _ in rounds):.0f}",
         f"{median(now.per_second for _, now in rounds):.0f}",
         f"{ratio:.2f}",
@@ -240,17 +230,15 @@ def _row(workload: str, server: str, rounds: list[tuple[Figures, Figures]]) -> l
 
 
 def felt_table_rows(samples: Samples, figures: list[Felt]) -> list[list[str]]:
-    before, *now = samples
-    return [_felt_row(one, server, samples[before], samples[server]) for one in figures for server in now]
+    return [_felt_row(one, samples[BEFORE], samples[NOW]) for one in figures]
 
 
-def _felt_row(figure: Felt, server: str, before: list[Sample], now: list[Sample]) -> list[str]:
+def _felt_row(figure: Felt, before: list[Sample], now: list[Sample]) -> list[str]:
     then, latest = (median(one[figure.name] for one in each) * figure.scale for each in (before, now))
     ratio = latest / then if then else math.nan
     target = figure.target
     return [
         figure.meaning,
-        server,
         f"{then:.2f}",
         f"{latest:.2f}",
         f"{ratio:.2f}",

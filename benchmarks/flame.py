@@ -28,7 +28,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/flame.py` puts only this folder there
 
-from benchmarks.before_and_now import BEFORE, FIRST_COMMIT, BeforeAndNow  # noqa: E402
+from benchmarks.before_and_now import FIRST_COMMIT, BeforeAndNow  # noqa: E402
 from benchmarks.layers import ELSEWHERE, layer_of_file  # noqa: E402
 from benchmarks.load import background_load, run_load  # noqa: E402
 from benchmarks.measure import LOAD_MARGIN_SECONDS, WARM_UP_SECONDS  # noqa: E402
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from benchmarks.stage import Target
 
 PY_SPY = Path(sys.executable).with_name("py-spy")
-NOW = "serve"
 WORKLOADS_SHOWN = ("W1", "W2", "W4")
 SECONDS = 15
 STACKS_A_SECOND = 200
@@ -81,13 +80,13 @@ def main() -> None:
         sys.exit("py-spy cannot be found. It comes with uv run --all-groups.")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     spent: dict[str, dict[str, Spent]] = {}
-    with _core_for_the_gateway() as core, BeforeAndNow(arguments.commit, [NOW]) as both:
+    with _core_for_the_gateway() as core, BeforeAndNow(arguments.commit) as both:
         for workload in arguments.only:
             spent[workload] = {}
             for name in both.names:
                 say(f"{workload}: {name}")
                 spent[workload][name] = _record(both, name, workload, core, arguments)
-    print(f"{machine()}; before: {arguments.commit}'s runserver, now: {NOW}; µs of CPU a request.\n")
+    print(f"{machine()}; before: {arguments.commit}, now: this code; µs of CPU a request.\n")
     print(as_text(spent))
 
 
@@ -118,7 +117,7 @@ def _record(
     both: BeforeAndNow, name: str, workload_name: str, core: set[int], arguments: argparse.Namespace
 ) -> Spent:
     workload, seconds = WORKLOADS[workload_name], arguments.seconds
-    stacks_file = arguments.folder / f"{name if name == BEFORE else 'now'}-{workload_name}.txt"
+    stacks_file = arguments.folder / f"{name}-{workload_name}.txt"
     with both.target(name, both.canned(workload_name), workload.headers, workload.body) as target:
         for thread in target.server.thread_seconds():
             os.sched_setaffinity(thread, core)

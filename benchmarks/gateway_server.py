@@ -1,4 +1,4 @@
-"""The gateway as users run it: `manage.py runserver` or `serve`, with a DATA_DIR of its own."""
+"""The gateway as users run it: `manage.py runserver`, with a DATA_DIR of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 MANAGE = (sys.executable, str(PROJECT / "manage.py"))
 """The command of this project's own code; that of another commit is in its worktree."""
-SERVERS = ("runserver", "serve")
 ACCOUNTS = [
     {"email": f"{name}@example.com", "refresh_token": f"1//{name}", "project_id": f"project-{name}"}
     for name in ("ada", "grace", "hedy")
@@ -47,13 +46,12 @@ def gateway(
     folder: Path,
     base_url: str,
     token_url: str,
-    server: str = SERVERS[0],
     manage: Sequence[str] = MANAGE,
     **settings: str,
 ) -> Server:
     """Run a gateway; `base_url` is the stand-in for Google."""
     port = free_port()
-    command = [*manage, server, str(port)]
+    command = [*manage, "runserver", str(port)]
     env = {
         **environment(folder),
         "CLOUDCODE_ENDPOINTS": base_url,

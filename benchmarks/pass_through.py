@@ -19,7 +19,7 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/pass_through.py` puts only this folder there
 
 from benchmarks import canned_answers, haproxy  # noqa: E402
-from benchmarks.gateway_server import SERVERS, add_anthropic_key, gateway, import_accounts  # noqa: E402
+from benchmarks.gateway_server import add_anthropic_key, gateway, import_accounts  # noqa: E402
 from benchmarks.http_client import connect, post_request, run  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
@@ -42,7 +42,7 @@ class Figures:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    rows = measure(arguments.only, arguments.rounds, arguments.seconds, arguments.server)
+    rows = measure(arguments.only, arguments.rounds, arguments.seconds)
     print(f"{machine()}; medians of {arguments.rounds} rounds in turns.\n")
     print(table(list(HEAD), rows))
 
@@ -55,11 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="default: all")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement; default: 2")
-    parser.add_argument("--server", choices=SERVERS, default="serve", help="default: serve")
     return parser
 
 
-def measure(workloads: list[str], rounds: int, seconds: int, server: str) -> list[list[str]]:
+def measure(workloads: list[str], rounds: int, seconds: int) -> list[list[str]]:
     """Return a row for each workload. Raises processes.DidNotStart."""
     with tempfile.TemporaryDirectory(prefix="gateway-benchmark-") as name:
         folder = Path(name)
@@ -70,15 +69,15 @@ def measure(workloads: list[str], rounds: int, seconds: int, server: str) -> lis
             rows = []
             for workload in [WORKLOADS[one] for one in workloads]:
                 say(f"{workload.name}: {workload.meaning}")
-                with _gateway(folder, base_url, workload, server) as running:
+                with _gateway(folder, base_url, workload) as running:
                     rows.append(_row(workload.name, _rounds(folder, running, workload, rounds, seconds)))
             return rows
 
 
-def _gateway(folder: Path, base_url: str, workload: Workload, server: str) -> Server:
+def _gateway(folder: Path, base_url: str, workload: Workload) -> Server:
     passed_url = base_url + haproxy.passed_path(workload.name)
     google_url = f"{base_url}/{workload.name}"
-    return gateway(folder, google_url, f"{base_url}/token", server, ANTHROPIC_API_URL=passed_url)
+    return gateway(folder, google_url, f"{base_url}/token", ANTHROPIC_API_URL=passed_url)
 
 
 def _rounds(

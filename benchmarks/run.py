@@ -20,7 +20,6 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/run.py` puts only this folder there
 
 from benchmarks import endurance, report  # noqa: E402
-from benchmarks.gateway_server import SERVERS  # noqa: E402
 from benchmarks.measure import measure_paced, measure_workload  # noqa: E402
 from benchmarks.plan import DEFAULT, QUICK, PreparedRequest  # noqa: E402
 from benchmarks.stage import Stage  # noqa: E402
@@ -40,7 +39,7 @@ def main() -> None:
     # SIGTERM must stop the servers, too: SystemExit leaves through their `with` blocks.
     signal.signal(signal.SIGTERM, _leave)
     try:
-        results = _run(arguments.only, _plan(arguments), arguments.server)
+        results = _run(arguments.only, _plan(arguments))
     except KeyboardInterrupt:
         sys.exit("Stopped.")
     print(report.as_text(results))
@@ -74,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}", type=kind, metavar="N", help=f"{meaning} (default {getattr(DEFAULT, field)})"
         )
-    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0], help="the command that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single figure there, too")
     return parser
 
@@ -95,9 +93,9 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _run(parts: list[str], plan: PreparedRequest, server: str) -> report.Results:
+def _run(parts: list[str], plan: PreparedRequest) -> report.Results:
     results = report.Results(machine=report.machine(), plan=plan)
-    with Stage(server) as stage:
+    with Stage() as stage:
         for part in parts:
             if part in WORKLOADS:
                 results.throughput += measure_workload(stage, WORKLOADS[part], plan)

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))  # `uv run benchmarks/soak.py` puts only this folder there
 
-from benchmarks.gateway_server import SERVERS, gateway, import_accounts  # noqa: E402
+from benchmarks.gateway_server import gateway, import_accounts  # noqa: E402
 from benchmarks.http_client import run  # noqa: E402
 from benchmarks.mixed_requests import send_for  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
@@ -66,7 +66,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     # The emulator's server logs each client that hangs up as an error.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    minutes = measure(arguments.minutes, arguments.rate, arguments.minute_seconds, arguments.server)
+    minutes = measure(arguments.minutes, arguments.rate, arguments.minute_seconds)
     print(as_text(minutes))
     if arguments.json:
         figures = {"machine": machine(), "minutes": [asdict(one) for one in minutes]}
@@ -83,12 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=int, default=MINUTES, help=f"default: {MINUTES}")
     parser.add_argument("--rate", type=float, default=REQUESTS_A_SECOND, help=f"default: {REQUESTS_A_SECOND}")
     parser.add_argument("--minute-seconds", type=float, default=60.0, help="shorter, to try the command")
-    parser.add_argument("--server", choices=SERVERS, default="serve", help="default: serve")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser
 
 
-def measure(minutes: int, rate: float, seconds: float, command: str) -> list[Minute]:
+def measure(minutes: int, rate: float, seconds: float) -> list[Minute]:
     """Run the minutes. Raises processes.DidNotStart."""
     state = EmulatorState(log_size=ENTRIES_KEPT)
     state.lift_quotas()
@@ -96,7 +95,7 @@ def measure(minutes: int, rate: float, seconds: float, command: str) -> list[Min
         folder = Path(name)
         import_accounts(folder, state.importable_accounts())
         settings = {**google.gateway_settings(), **SETTINGS}
-        with gateway(folder, google.url, f"{google.url}/token", command, **settings) as server:
+        with gateway(folder, google.url, f"{google.url}/token", **settings) as server:
             return [_minute(number, rate, seconds, google, server) for number in range(1, minutes + 1)]
 
 

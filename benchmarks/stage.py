@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from benchmarks import haproxy, paced_upstream
-from benchmarks.gateway_server import PROJECT, SERVERS, gateway, import_accounts
+from benchmarks.gateway_server import PROJECT, gateway, import_accounts
 from benchmarks.http_client import Answer, post_request
 from benchmarks.plan import say
 from benchmarks.processes import LOOPBACK, Server, free_port
@@ -50,11 +50,7 @@ class Target:
 
 
 class Stage:
-    """A context manager that starts all servers; after it nothing runs and no file is left. `server` is the
-    command that runs the gateway."""
-
-    def __init__(self, server: str = SERVERS[0]) -> None:
-        self._server = server
+    """A context manager that starts all servers; after it nothing runs and no file is left."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -95,7 +91,7 @@ class Stage:
             relay = stack.enter_context(haproxy.relay(folder, self._canned.port, self._paced.port))
             base_url = f"http://{LOOPBACK}:{upstream_port}{base_path}"
             token_url = f"http://{LOOPBACK}:{self._canned.port}/token"
-            gateway_server = stack.enter_context(gateway(folder, base_url, token_url, self._server))
+            gateway_server = stack.enter_context(gateway(folder, base_url, token_url))
             relay_request = post_request(relay.port, haproxy.model_call(base_path), headers, body)
             gateway_request = post_request(gateway_server.port, "/v1/messages?beta=true", headers, body)
             yield (

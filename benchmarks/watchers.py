@@ -32,7 +32,7 @@ from websockets.asyncio.client import ClientConnection  # noqa: E402
 from websockets.asyncio.client import connect as open_websocket  # noqa: E402
 
 from benchmarks import haproxy  # noqa: E402
-from benchmarks.gateway_server import SERVERS, gateway, import_accounts  # noqa: E402
+from benchmarks.gateway_server import gateway, import_accounts  # noqa: E402
 from benchmarks.http_client import Connection, connect, post_request, run  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
@@ -72,7 +72,7 @@ class Round:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    with _gateways(arguments.server) as (unwatched, watched):
+    with _gateways() as (unwatched, watched):
         rounds = run(_measure(unwatched, watched, arguments))
     print(as_text(rounds, arguments))
     if arguments.json:
@@ -86,7 +86,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=SECONDS, help=f"of each measurement ({SECONDS})")
     parser.add_argument("--pages", type=int, default=PAGES, help=f"that watch; default: {PAGES}")
     parser.add_argument("--rate", type=int, default=RATE, help=f"requests a second, for the CPU ({RATE})")
-    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0], help="the command that is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single figure there, too")
     return parser
 
@@ -119,7 +118,7 @@ def as_text(rounds: list[Round], arguments: argparse.Namespace) -> str:
 
 
 @contextmanager
-def _gateways(server: str) -> Iterator[tuple[Target, Target]]:
+def _gateways() -> Iterator[tuple[Target, Target]]:
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="gateway-watchers-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -128,12 +127,12 @@ def _gateways(server: str) -> Iterator[tuple[Target, Target]]:
         first.mkdir()
         import_accounts(first)
         shutil.copytree(first, second)
-        yield _target(stack, first, canned, server), _target(stack, second, canned, server)
+        yield _target(stack, first, canned), _target(stack, second, canned)
 
 
-def _target(stack: ExitStack, folder: Path, canned: Server, server: str) -> Target:
+def _target(stack: ExitStack, folder: Path, canned: Server) -> Target:
     base_url, token_url = (f"http://{LOOPBACK}:{canned.port}/{path}" for path in (WORKLOAD.name, "token"))
-    running = stack.enter_context(gateway(folder, base_url, token_url, server, WEBUI_PASSWORD=PASSWORD))
+    running = stack.enter_context(gateway(folder, base_url, token_url, WEBUI_PASSWORD=PASSWORD))
     request = post_request(running.port, "/v1/messages?beta=true", WORKLOAD.headers, WORKLOAD.body)
     file = folder / "request"
     file.write_bytes(request)

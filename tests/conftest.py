@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from accounts.models import DatabaseVersion
 from accounts.quota.snapshots import forecasts, window_forecasts
 from proxy_site.emulator.server import EmulatorServer
-from tests.live_gateway import SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,23 +157,15 @@ def shared_emulator() -> Iterator[EmulatorServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest) -> str:
-    """The command that serves. ON_EACH_SERVER runs a module with each."""
-    return str(getattr(request, "param", SERVER))
-
-
 @pytest.fixture
-def live_gateway(
-    emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
-) -> Iterator[LiveGateway]:
-    with LiveGateway(emulator, tmp_path_factory.mktemp("data"), server=server) as gateway:
+def live_gateway(emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveGateway]:
+    with LiveGateway(emulator, tmp_path_factory.mktemp("data")) as gateway:
         yield gateway
 
 
 @pytest.fixture(scope="module")
 def shared_gateway(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveGateway]:
-    with LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), server=server) as gateway:
+    with LiveGateway(shared_emulator, tmp_path_factory.mktemp("data")) as gateway:
         yield gateway

@@ -1,4 +1,4 @@
-"""The gateway as its users run it: `manage.py runserver` or `serve`, a process and a DATA_DIR of its own."""
+"""The gateway as its users run it: `manage.py runserver`, a process and a DATA_DIR of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import orjson
-import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +28,6 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
 STORED_SECONDS = 20
-SERVERS = ("runserver", "serve")
-SERVER = os.environ.get("GATEWAY_SERVER", SERVERS[0])
-"""For tests that need only one of them."""
-ON_EACH_SERVER = pytest.mark.parametrize("server", SERVERS, indirect=True, scope="module")
-"""The `pytestmark` of modules whose tests touch what the server does; see the fixture `server`."""
 
 
 def free_port() -> int:
@@ -90,13 +84,13 @@ class LiveGateway:
 
     project = PROJECT
     """A test may set another version of the code."""
+    ready_line = "Stop with Ctrl-C"
 
     def __init__(
         self,
         emulator: EmulatorServer,
         data_dir: Path,
         *arguments: str,
-        server: str = SERVER,
         **settings: str,
     ) -> None:
         self.port = free_port()
@@ -104,7 +98,7 @@ class LiveGateway:
         self.env = clean_environment(data_dir, **emulator.gateway_settings(), **settings)
         self.output = ""
         self._emulator = emulator
-        self._command = (server, str(self.port), *arguments)
+        self._arguments = arguments
         self._ready = threading.Event()
 
     def __enter__(self) -> Self:
@@ -123,10 +117,13 @@ class LiveGateway:
             self.stop()
         self._reader.join()
 
+    def command(self) -> list[str]:
+        return ["manage.py", "runserver", str(self.port), *self._arguments]
+
     def start(self) -> None:
         self._ready.clear()
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", *self._command],
+            [sys.executable, *self.command()],
             cwd=self.project, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._collect_output, daemon=True)
@@ -163,6 +160,15 @@ class LiveGateway:
         with self.process.stdout as lines:
             for line in lines:
                 self.output += line
-                if "Stop with Ctrl-C" in line:
+                if self.ready_line in line:
                     self._ready.set()
         self._ready.set()
+
+
+class UnderAnotherServer(LiveGateway):
+    """The application under an ASGI server that is not the gateway's own: uvicorn by its own command."""
+
+    ready_line = "Uvicorn running on"
+
+    def command(self) -> list[str]:
+        return ["-m", "uvicorn", "proxy_site.asgi:application", "--port", str(self.port)]

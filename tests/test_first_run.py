@@ -23,7 +23,7 @@ from proxy_site.data_dir import sole_server
 from proxy_site.version import version
 from tests.accounts.terminal import Terminal
 from tests.clients.raw_http import Answer, ask, post, request_bytes
-from tests.live_gateway import PROJECT, SERVERS, LiveGateway, clean_environment, free_port, manage
+from tests.live_gateway import PROJECT, LiveGateway, clean_environment, free_port, manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 STOPPED_WITHIN_SECONDS = 2.0
 EMULATOR_ACCOUNTS = ["ada@example.com", "grace@example.com", "linus@example.com"]
-with_each_command = pytest.mark.parametrize("command", SERVERS)
 PASSWORD = "a long and good one"
 HELLO = {
     "model": "claude-opus-5-5",
@@ -339,12 +338,11 @@ def test_an_impossible_data_dir_is_an_error_in_one_line(tmp_path: Path, env: dic
     assert_one_sentence(done, 2, "DATA_DIR")
 
 
-@with_each_command
-def test_a_taken_port_is_an_error_in_one_sentence(command: str, env: dict[str, str]) -> None:
+def test_a_taken_port_is_an_error_in_one_sentence(env: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        done = manage(command, str(port), env=env)
+        done = manage("runserver", str(port), env=env)
 
     assert_one_sentence(done, 1, f"127.0.0.1 port {port} cannot be used: Address already in use.")
 
@@ -458,11 +456,8 @@ def test_windows_gets_a_hint_at_wsl() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@with_each_command
-def test_it_ends_at_once_when_nothing_is_running(
-    command: str, number: signal.Signals, env: dict[str, str]
-) -> None:
-    with Server(str(free_port()), env=env, command=command) as server:
+def test_it_ends_at_once_when_nothing_is_running(number: signal.Signals, env: dict[str, str]) -> None:
+    with Server(str(free_port()), env=env) as server:
         server.banner()
 
         status, seconds = server.stop(number)
@@ -471,10 +466,9 @@ def test_it_ends_at_once_when_nothing_is_running(
     assert seconds < STOPPED_WITHIN_SECONDS
 
 
-@with_each_command
-def test_it_ends_at_once_with_idle_connections_open(command: str, env: dict[str, str]) -> None:
+def test_it_ends_at_once_with_idle_connections_open(env: dict[str, str]) -> None:
     port = free_port()
-    with Server(str(port), env=env, command=command) as server:
+    with Server(str(port), env=env) as server:
         server.banner()
         kept = http.client.HTTPConnection("127.0.0.1", port)
         kept.request("GET", "/health")
@@ -520,7 +514,7 @@ def bare(tmp_path: Path) -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
 
 
-@with_each_command
+@pytest.mark.parametrize("command", ["runserver", "serve"])
 def test_the_demo_answers_without_any_setting_and_leaves_nothing_behind(
     command: str, bare: dict[str, str], tmp_path: Path
 ) -> None:

@@ -10,20 +10,29 @@ import pytest
 
 from proxy_site.emulator.delivery.behaviour import pace
 from tests.clients.raw_http import Wire, ask, request_bytes, wire
-from tests.live_gateway import ON_EACH_SERVER
+from tests.live_gateway import LiveGateway, UnderAnotherServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy_site.emulator.log import Entry
     from proxy_site.emulator.server import EmulatorServer
-    from tests.live_gateway import LiveGateway
 
-pytestmark = ON_EACH_SERVER
 NOTICED_WITHIN_SECONDS = 1.0
 LONG = 60.0
 CLIENTS = 10
 SLOWLY = pace(chunk_delay=0.02)
+
+
+@pytest.fixture(scope="module", params=[LiveGateway, UnderAnotherServer])
+def shared_gateway(
+    shared_emulator: EmulatorServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[LiveGateway]:
+    """The gateway's own server tells of a hang-up by a call, another one by a message."""
+    with request.param(shared_emulator, tmp_path_factory.mktemp("data")) as gateway:
+        yield gateway
 
 
 @pytest.fixture

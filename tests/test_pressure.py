@@ -13,14 +13,12 @@ import pytest
 
 from tests.clients.raw_http import as_chunks, ask, post, request_bytes, wire
 from tests.clients.test_large_bodies import WatchedGateway
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy_site.emulator.server import EmulatorServer
-
-pytestmark = ON_EACH_SERVER
 MIB = 1024 * 1024
 HELLO: dict[str, Any] = {
     "model": "claude-sonnet-4-6",
@@ -32,13 +30,12 @@ KEY = {"x_api_key": "secret"}
 
 @pytest.fixture(scope="module")
 def gateway_under_pressure(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WatchedGateway]:
     temporary = str(tmp_path_factory.mktemp("tmp"))
     with WatchedGateway(
         shared_emulator,
         tmp_path_factory.mktemp("data"),
-        server=server,
         TMPDIR=temporary,
         AUTH_TOKEN="secret",
         HEADER_TIMEOUT_SECONDS="1",
@@ -212,10 +209,10 @@ def test_a_page_takes_no_larger_body_than_the_api(gateway: WatchedGateway) -> No
 
 
 def test_an_unfinished_body_does_not_delay_the_stop(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with (
-        LiveGateway(shared_emulator, tmp_path_factory.mktemp("data"), server=server) as gateway,
+        LiveGateway(shared_emulator, tmp_path_factory.mktemp("data")) as gateway,
         wire(gateway.url) as connection,
     ):
         connection.send(request_bytes(body=None, content_length="1000") + b"{")

@@ -6,14 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.clients.raw_http import ask, request_bytes
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway, manage
+from tests.live_gateway import LiveGateway, manage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy_site.emulator.server import EmulatorServer
-
-pytestmark = ON_EACH_SERVER
 AUTH_TOKEN = "a-long-random-text"
 BASIC = "Basic YWRtaW46d3Jvbmc="  # admin:wrong
 NOISE = [
@@ -35,9 +33,9 @@ NOISE = [
 
 
 def test_it_writes_a_line_or_two_and_the_set_up_link_is_in_none(
-    emulator: EmulatorServer, tmp_path: Path, server: str
+    emulator: EmulatorServer, tmp_path: Path
 ) -> None:
-    with LiveGateway(emulator, tmp_path, server=server, AUTH_TOKEN=AUTH_TOKEN, LOG_LEVEL="debug") as gateway:
+    with LiveGateway(emulator, tmp_path, AUTH_TOKEN=AUTH_TOKEN, LOG_LEVEL="debug") as gateway:
         printed = manage("setuplink", str(gateway.port), env=gateway.env)
         link = re.search(r"/admin/set-up/([\w-]+)/", printed.stdout.decode())
         assert link is not None

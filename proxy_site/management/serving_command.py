@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
@@ -33,23 +32,19 @@ from proxy_site.serving.banner import banner
 from proxy_site.serving.lifecycle import Lifecycle
 from proxy_site.serving.listener import PortTaken, bind, raise_open_files_limit
 from proxy_site.serving.reachability import allow_bound_address
+from proxy_site.serving.uvicorn import GatewayServer
 
 if TYPE_CHECKING:
-    import socket
     from types import ModuleType
 
 
-class ServingCommand(GatewayCommand, ABC):
-    """The base of the commands that run a server: one subclass each for Daphne and uvicorn."""
+class ServingCommand(GatewayCommand):
+    """The base of `runserver` and `serve`, which differ in their names only."""
 
     name: ClassVar[str]
     examples = ("8672", "8672 --demo")
     takes_demo_option = False
     _has_generated_key = False
-
-    @abstractmethod
-    def run_server(self, application: Any, listener: socket.socket, lifecycle: Lifecycle) -> None:
-        """Serve `application` on the listener, which does not listen yet, until the lifecycle ends."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -116,7 +111,9 @@ class ServingCommand(GatewayCommand, ABC):
                 on_ready=on_ready,
                 while_serving=_demo().traffic(asgi.gateway, emulator().state) if settings.DEMO else None,
             )
-            self.run_server(asgi.application, listener, lifecycle)
+            GatewayServer(
+                asgi.application, listener, lifecycle, header_seconds=settings.HEADER_TIMEOUT_SECONDS
+            ).run()
             if connection.vendor == "postgresql" and asgi.gateway.accounts.database.problem:
                 self._leave_threads_behind(1 if asgi.gateway.ledger.waiting else 0)
 

@@ -45,7 +45,7 @@ VERSION = 1
 MOST_REQUESTS = 20
 """The most requests of one id, since ids that clients choose may be used more than once."""
 OUR_ID = re.compile(r"req_[0-9a-f]{24}")
-PACKAGES = ("aiohttp", "channels", "cryptography", "daphne", "orjson", "twisted", "uvicorn", "uvloop")
+PACKAGES = ("aiohttp", "channels", "cryptography", "orjson", "uvicorn", "uvloop")
 FACTS = (
     *("started_at", "request_class", "is_stream", "fallback", "problem", "status", "stop_reason", "attempts"),
     *("waited_seconds", "first_event_seconds", "duration_seconds", "request_bytes", "response_bytes"),

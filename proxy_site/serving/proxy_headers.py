@@ -85,8 +85,7 @@ class ProxyHeaders:
             # A client behind that proxy is not on this machine, whatever the proxy's address is.
             return {**scope, "client": [f"proxy-at-{(scope['client'] or ['?'])[0]}", 0]}
         scheme = _last(headers, b"x-forwarded-proto")
-        # Daphne names no scheme for a WebSocket.
-        own = scope.get("scheme", "ws")
+        own = scope.get("scheme", "ws")  # servers may leave it out
         return {**scope, "client": [client, 0], "scheme": scheme if scheme == "https" else own}
 
     def _client_behind(self, peer: Any, headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,8 +72,9 @@ class RequestCycle:
         """The event for a `receive` that waits; None until there is one."""
         self._head = b""
         self._is_chunked = False
-        self._unsent = 0
-        """The bytes of the response's body that are still to come, by its Content-Length."""
+        self._unsent: float = 0
+        """The bytes of the response's body that are still to come, by its Content-Length; infinite for an
+        HTTP/1.0 client that gets a body without one, whose end is that of the connection."""
 
     def tell(self) -> None:
         """End the wait of `receive`."""
@@ -125,7 +127,7 @@ class RequestCycle:
         ends = not message.get("more_body", False)
         self._write(message.get("body", b""), ends=ends)
         if ends:
-            if self._unsent:
+            if 0 < self._unsent < math.inf:
                 raise RuntimeError("the response is shorter than its Content-Length")
             self.response_complete = True
             self.tell()
@@ -148,8 +150,11 @@ class RequestCycle:
         if known.content_length is not None:
             self._unsent = int(values[known.content_length])
         elif self.scope["method"] != "HEAD" and status not in {204, 304}:
-            self._is_chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            self._is_chunked = self.scope["http_version"] != "1.0"
+            if self._is_chunked:
+                lines.append(b"transfer-encoding: chunked\r\n")
+            else:
+                self._unsent = math.inf  # until the connection is closed
         lines.append(b"\r\n")
         return b"".join(lines)
 

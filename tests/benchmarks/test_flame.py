@@ -29,7 +29,7 @@ def test_the_cpu_of_the_event_loop_is_divided_and_other_threads_have_their_own()
 
     assert spent.layers == pytest.approx({EVENT_LOOP: 100e-6, "pool": 200e-6, "Django": 100e-6})
     assert spent.threads == pytest.approx({"event loop": 400e-6, "ledger": 20e-6, "others": 3e-6})
-    assert "400 → 400" in as_text({"W1": {"before": spent, "serve": spent}})
+    assert "400 → 400" in as_text({"W1": {"before": spent, "now": spent}})
 
 
 def test_a_graph_has_a_title_instead_of_a_command() -> None:

@@ -16,14 +16,12 @@ import pytest
 from anthropic import Anthropic
 
 from tests.clients.raw_http import Answer, as_chunks, ask, request_bytes, wire
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy_site.emulator.server import EmulatorServer
-
-pytestmark = ON_EACH_SERVER
 MIB = 1024 * 1024
 LIMIT = 32 * MIB
 HELLO = b'{"model": "claude-sonnet-4-6", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]'
@@ -61,11 +59,11 @@ class WatchedGateway(LiveGateway):
 
 @pytest.fixture(scope="module")
 def watched_gateway(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WatchedGateway]:
     folder = tmp_path_factory.mktemp("data")
     temporary = str(tmp_path_factory.mktemp("tmp"))
-    with WatchedGateway(shared_emulator, folder, server=server, TMPDIR=temporary) as gateway:
+    with WatchedGateway(shared_emulator, folder, TMPDIR=temporary) as gateway:
         yield gateway
 
 
@@ -226,9 +224,9 @@ def test_what_follows_a_refused_body_is_not_taken_for_a_request(gateway: Watched
 
 
 def test_the_limit_is_a_setting(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("data")
-    with LiveGateway(shared_emulator, folder, server=server, REQUEST_BODY_LIMIT_MIB="1") as small:
+    with LiveGateway(shared_emulator, folder, REQUEST_BODY_LIMIT_MIB="1") as small:
         assert ask(small.url, request_bytes(body=message_of(MIB))).status == 200
         assert_too_large(ask(small.url, request_bytes(body=message_of(MIB + 1))), limit_mib=1)

@@ -23,7 +23,7 @@ from tests.clients.raw_http import ask as ask_raw
 from tests.clients.raw_http import request_bytes
 from tests.faults.test_faults import assert_idle
 from tests.gateway.conftest import a_body, body_limits
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,15 +232,12 @@ def resident_mib(gateway: LiveGateway) -> float:
     return int(line.split()[1]) / 1024
 
 
-@ON_EACH_SERVER
-def test_a_slow_reader_slows_only_its_own_upstream(
-    emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_a_slow_reader_slows_only_its_own_upstream(emulator: EmulatorServer, tmp_path: Path) -> None:
     """One reads a kilobyte a second of an answer of many megabytes; the gateway does not keep the rest."""
     text = "word " * 200
     chunk = {"response": {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}}]}}
     emulator.state.lift_quotas()
-    with LiveGateway(emulator, tmp_path, server=server) as gateway:
+    with LiveGateway(emulator, tmp_path) as gateway:
         assert ask_raw(gateway.url, a_request(stream=True)).status == 200
         before = resident_mib(gateway)
         emulator.state.reply_chunks([chunk] * ANSWER_CHUNKS)

@@ -16,14 +16,12 @@ import pytest
 from proxy_site.emulator.delivery.behaviour import pace, stall_before_headers
 from tests.clients.raw_http import request_bytes
 from tests.gateway.conftest import a_body
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy_site.emulator.server import EmulatorServer
-
-pytestmark = ON_EACH_SERVER
 GRACE_SECONDS = 30
 """The default of SHUTDOWN_GRACE_SECONDS."""
 REFUSED = 0
@@ -64,14 +62,14 @@ def until_refused(gateway: LiveGateway) -> None:
     raise AssertionError("the gateway still accepts connections")
 
 
-def a_gateway(emulator: EmulatorServer, tmp_path: Path, server: str, **settings: str) -> LiveGateway:
+def a_gateway(emulator: EmulatorServer, tmp_path: Path, **settings: str) -> LiveGateway:
     emulator.state.lift_quotas()
-    return LiveGateway(emulator, tmp_path, server=server, MAX_CONCURRENT_REQUESTS="0", **settings)
+    return LiveGateway(emulator, tmp_path, MAX_CONCURRENT_REQUESTS="0", **settings)
 
 
-def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
+def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.reply("one two three four", behaviour=pace(chunk_delay=0.3, chunk_count=4))
-    with a_gateway(emulator, tmp_path, server) as gateway:
+    with a_gateway(emulator, tmp_path) as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
 
@@ -82,10 +80,10 @@ def test_running_streams_may_finish(emulator: EmulatorServer, tmp_path: Path, se
     assert reader.text.rstrip().endswith('{"type":"message_stop"}')
 
 
-def test_probes_hear_of_the_drain(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
-    """Daphne keeps idle connections during the drain; uvicorn closes them, so a probe cannot connect."""
+def test_probes_hear_of_the_drain(emulator: EmulatorServer, tmp_path: Path) -> None:
+    """Idle connections are closed, so a probe cannot connect."""
     emulator.state.reply("one two three four", behaviour=pace(chunk_delay=0.3, chunk_count=4))
-    with a_gateway(emulator, tmp_path, server) as gateway, httpx.Client(base_url=gateway.url) as prober:
+    with a_gateway(emulator, tmp_path) as gateway, httpx.Client(base_url=gateway.url) as prober:
         before = [status_of(prober, path) for path in ("/healthz", "/readyz")]
         Reader(gateway).begun.wait(10)
 
@@ -95,7 +93,7 @@ def test_probes_hear_of_the_drain(emulator: EmulatorServer, tmp_path: Path, serv
         status = gateway.process.wait(10)
 
     assert (before, status) == ([200, 200], 0)
-    assert meanwhile == ([200, 503] if server == "runserver" else [REFUSED, REFUSED])
+    assert meanwhile == [REFUSED, REFUSED]
 
 
 def status_of(prober: httpx.Client, path: str) -> int:
@@ -106,11 +104,9 @@ def status_of(prober: httpx.Client, path: str) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_longer_streams_end_with_the_reason(
-    count: int, emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_longer_streams_end_with_the_reason(count: int, emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="1") as gateway:
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="1") as gateway:
         readers = [Reader(gateway) for _ in range(count)]
         for reader in readers:
             assert reader.begun.wait(20)
@@ -127,11 +123,9 @@ def test_longer_streams_end_with_the_reason(
     emulator.state.log.wait_until_idle()
 
 
-def test_a_plain_request_that_takes_longer_gets_an_error(
-    emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_a_plain_request_that_takes_longer_gets_an_error(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.fault(stall_before_headers(30))
-    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="0") as gateway:
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway:
         reader = Reader(gateway, stream=False)
         emulator.state.log.wait_for(lambda entry: entry.method == "streamGenerateContent")
 
@@ -142,16 +136,14 @@ def test_a_plain_request_that_takes_longer_gets_an_error(
     assert "The gateway is shutting down." in reader.text
 
 
-def test_a_blocked_reader_gets_no_second_answer(
-    emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_a_blocked_reader_gets_no_second_answer(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.lift_quotas()
     text = "word " * 200
     emulator.state.reply_chunks(
         [{"response": {"candidates": [{"content": {"parts": [{"text": text}]}}]}}] * 20_000
     )
     with (
-        a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="0") as gateway,
+        a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="0") as gateway,
         socket.socket() as connection,
     ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -172,9 +164,9 @@ def test_a_blocked_reader_gets_no_second_answer(
     assert "Traceback" not in gateway.output
 
 
-def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path, server: str) -> None:
+def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
 
@@ -185,11 +177,9 @@ def test_a_second_signal_does_not_wait(emulator: EmulatorServer, tmp_path: Path,
     assert status == 0
 
 
-def test_a_new_client_is_not_accepted_while_others_finish(
-    emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_a_new_client_is_not_accepted_while_others_finish(emulator: EmulatorServer, tmp_path: Path) -> None:
     emulator.state.pace = pace(chunk_delay=0.5, chunk_count=200)
-    with a_gateway(emulator, tmp_path, server, SHUTDOWN_GRACE_SECONDS="600") as gateway:
+    with a_gateway(emulator, tmp_path, SHUTDOWN_GRACE_SECONDS="600") as gateway:
         reader = Reader(gateway)
         reader.begun.wait(10)
         gateway.process.send_signal(signal.SIGTERM)
@@ -200,11 +190,9 @@ def test_a_new_client_is_not_accepted_while_others_finish(
         assert gateway.stop() == 0
 
 
-def test_activity_streams_do_not_delay_the_shutdown(
-    emulator: EmulatorServer, tmp_path: Path, server: str
-) -> None:
+def test_activity_streams_do_not_delay_the_shutdown(emulator: EmulatorServer, tmp_path: Path) -> None:
     """A page that listens for events would do so for ever; a request that is under way may still finish."""
-    with a_gateway(emulator, tmp_path, server, WEBUI_PASSWORD="operator-password") as gateway:
+    with a_gateway(emulator, tmp_path, WEBUI_PASSWORD="operator-password") as gateway:
         watcher = httpx.Client(auth=("admin", "operator-password"), timeout=30)
         with watcher.stream("GET", f"{gateway.url}/api/activity") as watched:
             lines = watched.iter_lines()

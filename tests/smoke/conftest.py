@@ -9,7 +9,7 @@ import pytest
 from anthropic import Anthropic
 
 from tests.gateway.kinds.gateway_with_key import GatewayWithKey
-from tests.live_gateway import SERVER, LiveGateway
+from tests.live_gateway import LiveGateway, UnderAnotherServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Setup:
 
     sent_as: str
     settings: dict[str, str] = field(default_factory=dict)
-    server: str = SERVER
+    gateway: type[LiveGateway] = LiveGateway
     kind: str = "google"
     """Of its only account, unless they are Google accounts."""
     models: tuple[str, str] = ("claude-sonnet-4-6", "gemini-3-flash")
@@ -31,7 +31,7 @@ class Setup:
 
 SETUPS = {
     "header mode antigravity": Setup("gemini-3-flash", {"GEMINI_HEADER_MODE": "antigravity"}),
-    "uvicorn": Setup("gemini-3-flash-preview", server="serve"),
+    "another ASGI server": Setup("gemini-3-flash-preview", gateway=UnderAnotherServer),
 }
 KEYS = {
     kind: Setup(models[1], kind=kind, models=models)
@@ -59,8 +59,8 @@ def gateway(
     setup: Setup, shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveGateway]:
     folder = tmp_path_factory.mktemp("data")
-    of_kind = LiveGateway if setup.kind == "google" else GatewayWithKey
-    one = of_kind(shared_emulator, folder, server=setup.server, **setup.settings)
+    of_kind = setup.gateway if setup.kind == "google" else GatewayWithKey
+    one = of_kind(shared_emulator, folder, **setup.settings)
     if isinstance(one, GatewayWithKey):
         one.kind = setup.kind
     with one as gateway:

@@ -51,9 +51,6 @@ class Command(OperatorCommand):
             metavar="[HOST:]PORT",
             help="where to listen; default: the settings HOST and PORT of .env",
         )
-        parser.add_argument(
-            "--server", choices=("serve", "runserver"), default="serve", help="default: serve"
-        )
         parser.add_argument("--name", default="antigravity-proxy", help="default: antigravity-proxy")
         parser.add_argument("--write", action="store_true", help="write or remove without a question")
         parser.add_argument("--replace", action="store_true", help="also where it has other contents")
@@ -139,7 +136,7 @@ def why_not() -> str:
     )
 
 
-def _unit(*, addrport: str, server: str, name: str, **options: Any) -> Unit:
+def _unit(*, addrport: str, name: str, **options: Any) -> Unit:
     """Return the unit to write. Raises CommandError."""
     if NAME.fullmatch(name) is None:
         raise CommandError("--name: letters a to z, digits, - and _, at most 63 of them.")
@@ -150,7 +147,7 @@ def _unit(*, addrport: str, server: str, name: str, **options: Any) -> Unit:
         raise CommandError(f"systemd runs nothing with quotes or backslashes in its path: {sys.executable}")
     service = Service(
         name,
-        command=[sys.executable, str(settings.BASE_DIR / "manage.py"), server, *_address(addrport)],
+        command=[sys.executable, str(settings.BASE_DIR / "manage.py"), "serve", *_address(addrport)],
         folder=settings.BASE_DIR,
         environment={"DATA_DIR": str(Path(settings.DATA_DIR).resolve())},
         stop_seconds=settings.SHUTDOWN_GRACE_SECONDS + STOP_MARGIN_SECONDS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 import pytest
-from channels.testing import WebsocketCommunicator
+from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 
@@ -56,7 +56,9 @@ class Page:
         given = {"host": b"127.0.0.1:8672", "origin": ORIGIN, **headers}
         cookie = f"{settings.SESSION_COOKIE_NAME}={session}".encode()
         pairs = [(name.encode(), value) for name, value in given.items() if value]
-        self.socket = WebsocketCommunicator(Live(hub), "/ws/live", headers=[*pairs, (b"cookie", cookie)])
+        headers_sent = [*pairs, (b"cookie", cookie)]
+        scope = {"type": "websocket", "path": "/ws/live", "query_string": b"", "headers": headers_sent}
+        self._socket: Any = ApplicationCommunicator(Live(hub), scope)  # type: ignore[no-untyped-call]
         self.messages: list[dict[str, Any]] = []
         self.rows: dict[str, dict[str, Any]] = {}
         self.lines: list[list[Any]] = []
@@ -66,17 +68,24 @@ class Page:
         self._why = ""
 
     async def __aenter__(self) -> Self:
-        accepted, _ = await self.socket.connect(timeout=PATIENCE_SECONDS)
-        assert accepted
+        assert await self.is_accepted()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        await self.socket.disconnect()
+        await self._socket.send_input({"type": "websocket.disconnect", "code": 1000})
+        await self._socket.wait()
+
+    async def is_accepted(self) -> bool:
+        await self._socket.send_input({"type": "websocket.connect"})
+        answer = await self._socket.receive_output(PATIENCE_SECONDS)
+        return bool(answer["type"] == "websocket.accept")
 
     async def say(self, message: Any) -> None:
-        await self.socket.send_to(
-            text_data=message if isinstance(message, str) else orjson.dumps(message).decode()
-        )
+        text = message if isinstance(message, str) else orjson.dumps(message).decode()
+        await self._socket.send_input({"type": "websocket.receive", "text": text})
+
+    async def say_bytes(self, data: bytes) -> None:
+        await self._socket.send_input({"type": "websocket.receive", "bytes": data})
 
     async def watch(self, *topics: str, **more: Any) -> dict[str, Any]:
         """The snapshot that answers it."""
@@ -85,7 +94,7 @@ class Page:
 
     async def receive(self) -> dict[str, Any]:
         """The next message, applied. Raises Closed."""
-        output = await self.socket.receive_output(PATIENCE_SECONDS)
+        output = await self._socket.receive_output(PATIENCE_SECONDS)
         if output["type"] == "websocket.close":
             raise Closed(output["code"], self._why)
         message: dict[str, Any] = orjson.loads(output["text"])

@@ -46,13 +46,13 @@ FOREIGN = {
 async def test_a_foreign_origin_is_refused(origin: bytes) -> None:
     page = Page(Hub(Gateway()), "", origin=origin)
 
-    assert not (await page.socket.connect())[0]
+    assert not await page.is_accepted()
 
 
 async def test_a_host_of_another_name_is_refused() -> None:
     page = Page(Hub(Gateway()), "", host=b"evil.example.com", origin=b"http://evil.example.com")
 
-    assert not (await page.socket.connect())[0]
+    assert not await page.is_accepted()
 
 
 async def test_a_trusted_origin_is_let_in(hub: Hub, session: str, settings: Settings) -> None:
@@ -155,7 +155,7 @@ async def test_a_message_over_4_kb_ends_it(hub: Hub, session: str) -> None:
 
 async def test_bytes_end_it(page: Page) -> None:
     async with page:
-        await page.socket.send_to(bytes_data=b"{}")
+        await page.say_bytes(b"{}")
 
         assert (await page.closed()).code == 1003
 

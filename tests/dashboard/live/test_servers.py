@@ -13,14 +13,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.live_gateway import ON_EACH_SERVER, LiveGateway
+from tests.live_gateway import LiveGateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy_site.emulator.server import EmulatorServer
 
-pytestmark = [ON_EACH_SERVER, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PASSWORD = "a long and good one"
 HELLO = {
@@ -32,10 +32,10 @@ HELLO = {
 
 @pytest.fixture(scope="module")
 def watched(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveGateway]:
     folder = tmp_path_factory.mktemp("data")
-    with LiveGateway(shared_emulator, folder, server=server, WEBUI_PASSWORD=PASSWORD) as gateway:
+    with LiveGateway(shared_emulator, folder, WEBUI_PASSWORD=PASSWORD) as gateway:
         yield gateway
 
 
@@ -189,11 +189,11 @@ def test_a_flood_ends_it_and_harms_nobody(watched: LiveGateway, cookie: str) -> 
 
 
 def test_with_ten_watchers_it_stops_at_once(
-    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory, server: str
+    shared_emulator: EmulatorServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("data")
     with (
-        LiveGateway(shared_emulator, folder, server=server, WEBUI_PASSWORD=PASSWORD) as gateway,
+        LiveGateway(shared_emulator, folder, WEBUI_PASSWORD=PASSWORD) as gateway,
         ExitStack() as stack,
     ):
         cookie = sign_in(gateway)

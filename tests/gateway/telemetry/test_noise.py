@@ -99,4 +99,4 @@ def test_each_failing_place_is_logged_once_a_minute() -> None:
 
 
 def test_libraries_repeat_themselves_once_a_minute() -> None:
-    assert len(passed(*(a_line("daphne.server") for _ in range(10)))) == 1
+    assert len(passed(*(a_line("asyncio") for _ in range(10)))) == 1
