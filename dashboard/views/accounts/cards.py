@@ -86,6 +86,11 @@ class Card:
         return required_action(self.account)
 
     @property
+    def has_messages(self) -> bool:
+        """Whether the card has anything to show above its quotas."""
+        return self.said is not None or self.stands_by or self.shows_action
+
+    @property
     def shows_action(self) -> bool:
         """Whether the required action is shown. It is not for an account that the operator switched off, but
         is if the server did."""
