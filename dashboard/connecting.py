@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.routing import resolution
 
@@ -78,27 +78,32 @@ def _in_quotes(value: str) -> str:
     return f"'{escaped}'"
 
 
-FORMS: dict[str, tuple[str, str, Callable[[Mapping[str, str]], str]]] = {
-    "bash": (
-        "bash, zsh",
-        "Paste these lines into a terminal, then start claude there. To keep them: ~/.bashrc or ~/.zshrc.",
-        _bash,
-    ),
-    "fish": (
-        "fish",
-        "Paste these lines into a terminal, then start claude there. To keep them: config.fish.",
-        _fish,
-    ),
-    "powershell": (
-        "PowerShell",
-        "Paste these lines into a terminal, then start claude there. To keep them: $PROFILE.",
-        _powershell,
-    ),
-    "settings": (
+class Form(NamedTuple):
+    """A shell or editor: its name, what to do with the text, for what or how it holds, and the function that
+    makes the text."""
+
+    title: str
+    what_to_do: str
+    scope: str
+    text_of: Callable[[Mapping[str, str]], str]
+
+
+IN_A_TERMINAL = "Paste into a terminal, then start claude"
+FORMS = {
+    "bash": Form("bash, zsh", IN_A_TERMINAL, "To keep them, add them to ~/.bashrc or ~/.zshrc", _bash),
+    "fish": Form("fish", IN_A_TERMINAL, "To keep them, add them to config.fish", _fish),
+    "powershell": Form("PowerShell", IN_A_TERMINAL, "To keep them, add them to $PROFILE", _powershell),
+    "settings": Form(
         "settings.json",
-        "In ~/.claude/settings.json: for every terminal and editor.",
+        "Put into ~/.claude/settings.json",
+        "They hold for every terminal and editor",
         _settings_json,
     ),
-    "vscode": ("VS Code", "In the settings of VS Code, for its Claude Code extension.", _vs_code),
+    "vscode": Form(
+        "VS Code",
+        "Put into the settings of VS Code",
+        "They hold for its Claude Code extension",
+        _vs_code,
+    ),
 }
-"""The shells and editors by their name in the address: the title, where the text goes, and the text."""
+"""The forms by their name in the address."""

@@ -62,13 +62,12 @@ def connect(request: HttpRequest) -> HttpResponse:
     variables = connecting.environment(
         f"{request.scheme}://{request.get_host()}", has_key=bool(settings.AUTH_TOKEN), models=models
     )
-    title, place, text_of = connecting.FORMS[form]
+    shown = connecting.FORMS[form]
     context = {
-        "forms": [(name, known[0]) for name, known in connecting.FORMS.items()],
+        "forms": [(name, known.title) for name, known in connecting.FORMS.items()],
         "form": form,
-        "form_title": title,
-        "place": place,
-        "lines": text_of(variables),
+        "shown": shown,
+        "lines": shown.text_of(variables),
         "has_key": bool(settings.AUTH_TOKEN),
         "preset": preset,
         "can_write": not refusal(request),

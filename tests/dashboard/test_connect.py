@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ OFFERED = ["gemini-3-pro-high", "gemini-3-flash", "claude-sonnet-4-6"]
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_a_shell_reads_the_lines_as_they_are(shell: str) -> None:
-    lines = FORMS["bash"][2](HOSTILE)
+    lines = FORMS["bash"].text_of(HOSTILE)
     show = '\nprintf "%s\\n" "$ANTHROPIC_BASE_URL" "$ANTHROPIC_AUTH_TOKEN"'
     ran = subprocess.run(
         [shutil.which(shell) or shell, "-c", lines + show], capture_output=True, text=True, check=True
@@ -34,13 +35,13 @@ def test_a_shell_reads_the_lines_as_they_are(shell: str) -> None:
 
 def test_fish_and_powershell_quote_their_own_way() -> None:
     value = {"A": "it's \\ $x"}
-    assert FORMS["fish"][2](value) == "set -gx A 'it\\'s \\\\ $x'"
-    assert FORMS["powershell"][2](value) == "$env:A = 'it''s \\ $x'"
+    assert FORMS["fish"].text_of(value) == "set -gx A 'it\\'s \\\\ $x'"
+    assert FORMS["powershell"].text_of(value) == "$env:A = 'it''s \\ $x'"
 
 
 def test_json_forms_can_be_read_back() -> None:
-    assert json.loads(FORMS["settings"][2](HOSTILE)) == {"env": HOSTILE}
-    pairs = json.loads(FORMS["vscode"][2](HOSTILE))["claudeCode.environmentVariables"]
+    assert json.loads(FORMS["settings"].text_of(HOSTILE)) == {"env": HOSTILE}
+    pairs = json.loads(FORMS["vscode"].text_of(HOSTILE))["claudeCode.environmentVariables"]
     assert {pair["name"]: pair["value"] for pair in pairs} == HOSTILE
 
 
@@ -63,6 +64,14 @@ def test_the_page_shows_the_lines_of_each_form(operator: Client, form: str) -> N
     assert "http://testserver" in page
     assert page.count("anything") == 2, "in the lines, and in what is said of it"
     assert "<code>anything</code> may be any text" in page
+
+
+def test_little_is_to_be_read_before_the_lines(operator: Client) -> None:
+    page = operator.get("/connect").content.decode()
+    before = re.sub(r"<[^>]*>", " ", page.partition("<h1")[2].partition('<pre id="lines"')[0])
+    assert len(before.split()) < 25
+    steps = [page.index(f"<h2>{number}. ") for number in (1, 2, 3)]
+    assert steps == sorted(steps)
 
 
 def test_a_key_is_never_shown(operator: Client, settings: Settings) -> None:
