@@ -137,7 +137,8 @@ def _ways(
         left = what_is_left(model.listed_id, header_mode, of_kind)
         if not left.accounts:
             continue
-        ready = [one for one in of_kind if one.name in left.ready]
+        names = {one.name for one in left.ready}
+        ready = [one for one in of_kind if one.name in names]
         if ready:
             left = what_is_left(model.listed_id, header_mode, ready)
         rank = min((one.rank for one in ready), default=(0, 0))

@@ -4,7 +4,7 @@ for `offered_models`."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.outlook import family_of
@@ -47,6 +47,14 @@ def offered_models() -> Collection[str]:
     return gateway.accounts.offered_models() if gateway is not None else ()
 
 
+class Ready(NamedTuple):
+    """An account that can be used now. `left` is the least of its fractions that are known, None without
+    one."""
+
+    name: str
+    left: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Left:
     """The remaining quota of a model. `least` and `most` are fractions over usable accounts whose quota is
@@ -58,8 +66,8 @@ class Left:
     available: int
     accounts: int
     back_at: datetime | None
-    ready: Sequence[str] = ()
-    """The names of the accounts counted in `available`."""
+    ready: Sequence[Ready] = ()
+    """The accounts counted in `available`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +136,7 @@ def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serv
     serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
     serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]
     usable = [(one, pools) for one, pools in serving if one.is_usable]
-    known = [
-        pool.remaining_fraction
-        for _, pools in usable
-        for pool in pools
-        if pool.remaining_fraction is not None
-    ]
+    known = [fraction for _, pools in usable for fraction in _known(pools)]
     ready, returns = [], []
     for one, pools in usable:
         limit_ends_at = one.limit_ends_at(
@@ -141,7 +144,7 @@ def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serv
         )
         empty = [pool for pool in pools if pool.is_empty]
         if limit_ends_at is None and not (pools and len(empty) == len(pools)):
-            ready.append(one.name)
+            ready.append(Ready(one.name, min(_known(pools), default=None)))
         ends = [limit_ends_at, *(pool.back_at for pool in empty)]
         returns += [end for end in ends if end is not None]
     return Left(
@@ -152,6 +155,10 @@ def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serv
         back_at=min(returns, default=None) if not ready else None,
         ready=ready,
     )
+
+
+def _known(pools: Iterable[QuotaPool]) -> list[float]:
+    return [pool.remaining_fraction for pool in pools if pool.remaining_fraction is not None]
 
 
 def _serves(account: Serving, pools: list[QuotaPool], ids: set[str]) -> bool:

@@ -15,8 +15,11 @@ from dashboard import formats
 from dashboard.templatetags.dashboard import moment, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import WindowForecast
+    from dashboard.model_rows import Ready
     from dashboard.views.accounts.cards import Card
 
 LOW = 0.2
@@ -81,6 +84,22 @@ def forecast(pool: QuotaPool) -> SafeString:
         return _html("not used")
     own = pool.newest.forecast if pool.newest else None
     return _html(f"{'lasts past its reset' if own and own.burned_per_hour else 'full again'} at {back}")
+
+
+@register.filter
+def with_shares(accounts: Sequence[Ready], most: int) -> SafeString:
+    """Return the names of accounts, each with what is left of its quota if that is known. Those beyond the
+    first `most` are counted."""
+    named = ", ".join(
+        f"<span data-private>{escape(one.name)}</span>"
+        + ("" if one.left is None else f'{formats.SPACE}<span class="nowrap">{_share_left(one.left)}</span>')
+        for one in accounts[:most]
+    )
+    return _html(f"{named} and {len(accounts) - most} more" if len(accounts) > most else named)
+
+
+def _share_left(fraction: float) -> str:
+    return f"{escape(formats.share(fraction))}{formats.SPACE}left"
 
 
 @register.filter

@@ -12,7 +12,7 @@ from accounts.models import Account
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
 from dashboard.formats import SPACE
-from dashboard.model_rows import ModelRow, Serving, model_rows
+from dashboard.model_rows import ModelRow, Ready, Serving, model_rows
 from dashboard.templatetags.dashboard import share_range
 from gateway.models import ModelRoute, RequestLog
 from gateway.routing.routes import Route, Routes
@@ -89,7 +89,7 @@ def test_a_key_serves_the_models_that_it_lists() -> None:
     key = Serving(True, [], "Anthropic key 1", ["claude-opus-4-6-thinking"], kind="anthropic")
     rows = {row.name: row.left for row in model_rows(OFFERED, Routes(), [key], {}, "cli")}
     opus = rows["claude-opus-4-6-thinking"]
-    assert (opus.ready, opus.available, opus.accounts) == (["Anthropic key 1"], 1, 1)
+    assert (opus.ready, opus.available, opus.accounts) == ([Ready("Anthropic key 1", None)], 1, 1)
     assert (rows["gemini-3-flash"].ready, rows["gemini-3-flash"].accounts) == ([], 0)
 
 

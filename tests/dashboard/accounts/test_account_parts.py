@@ -10,6 +10,7 @@ from accounts.quota.forecast import Forecast
 from accounts.quota.pools import QuotaPool
 from accounts.quota.snapshots import QuotaForecast, WindowForecast
 from dashboard.formats import SPACE
+from dashboard.model_rows import Ready
 from dashboard.templatetags import account_parts
 
 NOW = timezone.now()
@@ -63,6 +64,14 @@ def test_a_forecast_says_until_when_a_quota_lasts(pool: QuotaPool, text: str) ->
 )
 def test_a_bar_marks_what_is_empty_or_low(pool: QuotaPool, level: str) -> None:
     assert f'class="{level}"' in account_parts.bar(pool)
+
+
+def test_each_account_is_named_with_what_it_has_left() -> None:
+    accounts = [Ready("ada", 0.2), Ready("<b>", None), Ready("linus", 0.005)]
+    shown = account_parts.with_shares(accounts, 3)
+    assert text_of(shown).replace(SPACE, " ") == "ada 20 % left, &lt;b&gt;, linus &lt;1 % left"
+    assert "<span data-private>ada</span>" in shown
+    assert text_of(account_parts.with_shares(accounts, 1)).replace(SPACE, " ") == "ada 20 % left and 2 more"
 
 
 def test_windows_are_told_with_their_times_and_as_text() -> None:
