@@ -21,6 +21,7 @@ from gateway.dialects.anthropic.request_rules import (
     check_rules,
 )
 from gateway.dialects.anthropic.request_shapes import REQUEST_BODY, REQUEST_BODY_2026, model_name
+from gateway.dialects.anthropic.tool_changes import tool_changes
 from gateway.dialects.anthropic.tool_lists import NO_TOOLS, checked_tools
 from gateway.errors import InvalidRequest
 
@@ -51,6 +52,7 @@ class MessagesRequest:
     ``output_config`` also holds what an older client put into ``output_format``. ``betas`` are the values of
     the header ``anthropic-beta``. ``safeguards`` are the requested checks of the answer, one of a type.
     ``said_first`` is added by the gateway: whole content blocks that precede the answer.
+    ``may_change_tools`` is False when it is known that no message adds or removes tools.
     """
 
     model: str
@@ -70,6 +72,7 @@ class MessagesRequest:
     betas: frozenset[str] = frozenset()
     safeguards: list[dict[str, Any]] = field(default_factory=list)
     said_first: tuple[dict[str, Any], ...] = ()
+    may_change_tools: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ def _parse(body: dict[str, Any], version: str, betas: frozenset[str]) -> Message
     _refuse_threads(body)
     _check_shapes(body, version)
     request = _request({**body, "messages": _messages(body["messages"])}, betas)
+    request.may_change_tools = any(tool_changes(request.messages))
     check_rules(request)
     return request
 
@@ -151,6 +155,7 @@ def _parse_texts(body: Any, parser: MessagesParser) -> MessagesRequest | None:
         system=body["system"] if "system" in body else None,  # noqa: SIM401 -- no call
         stream="stream" in body and body["stream"],
         betas=parser.betas,
+        may_change_tools=False,
     )
 
 
@@ -169,6 +174,7 @@ def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:
     check_content([*others, messages[-1]])
     messages = _messages(messages) if others else messages
     request = _request({**body, "messages": messages, "tools": known_tools or tools}, parser.betas)
+    request.may_change_tools = bool(others) and any(tool_changes(_messages(others)))
     check_choices(request)
     if not parser.only_counts:
         _check_max_tokens(body)

@@ -246,7 +246,7 @@ def offered_tools(request: MessagesRequest) -> list[dict[str, Any]]:
     Google accepts one list a request, so the state at the end of the conversation counts.
     """
     tools: list[dict[str, Any]] = request.tools or []
-    if changes := [*tool_changes(request.messages)]:
+    if request.may_change_tools and (changes := [*tool_changes(request.messages)]):
         tools = _tools_after(changes, tools)
     if not tools or not _are_some_deferred(tools) or _is_search_impossible(tools):
         return tools

@@ -178,3 +178,17 @@ def test_equal_tools_are_checked_once() -> None:
     assert first is not None
     assert second is not None
     assert first.tools is second.tools
+
+
+@pytest.mark.parametrize("kind", ["tool_addition", "tool_removal"])
+def test_messages_that_change_the_tools_are_noticed(kind: str) -> None:
+    change = {"type": kind, "tool": {"type": "tool_reference", "name": "other"}}
+    parser = MessagesParser(only_counts=False, version="2023-06-01", betas=frozenset())
+    body = {**PLAIN, "messages": [*PLAIN["messages"], {"role": "system", "content": [change]}]}
+
+    plain, changed = parser.parse_plain(PLAIN), parser.parse_plain(body)
+
+    assert plain is not None
+    assert not plain.may_change_tools
+    assert changed is not None
+    assert changed.may_change_tools
