@@ -23,9 +23,14 @@ MANY = 256
 class Waiting:
     """A wait with a deadline. Times are those of the event loop's clock."""
 
-    deadline = NEVER
-    looked_at = NEVER
+    __slots__ = ("deadline", "looked_at")
+
+    deadline: float
+    looked_at: float
     """When the timer compares `deadline` with the clock next; set by Timeouts."""
+
+    def __init__(self) -> None:
+        self.deadline = self.looked_at = NEVER
 
     def expire(self) -> None:
         """Handle the end of the wait; called once the deadline has passed."""
@@ -104,7 +109,10 @@ class time_limit(Waiting):  # noqa: N801  # named as asyncio.timeout is
     """A context manager that cancels what the task awaits after so many seconds, and raises TimeoutError in
     place of that cancellation, as asyncio.timeout does."""
 
+    __slots__ = ("_cancelling", "_has_expired", "_seconds", "_task", "_timeouts")
+
     def __init__(self, seconds: float) -> None:
+        self.deadline = self.looked_at = NEVER
         self._seconds = seconds
         self._task: asyncio.Task[Any] | None = None
         self._has_expired = False

@@ -28,7 +28,7 @@ from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
 from gateway.relay.context import RequestContext, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
-from gateway.timeouts import Waiting, timeouts
+from gateway.timeouts import NEVER, Waiting, timeouts
 from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
@@ -229,7 +229,10 @@ class Pings(Waiting):
     and another follows after each further KEEP_ALIVE_SECONDS. No task is made before the first ping. A
     request that the gateway makes itself gets no pings."""
 
+    __slots__ = ("_answer_is_there", "_ping", "_request", "_sending", "_timeouts")
+
     def __init__(self, request: ApiRequest, ping: bytes) -> None:
+        self.deadline = self.looked_at = NEVER
         self._request = request
         self._ping = ping
         self._answer_is_there: asyncio.Event | None = None

@@ -101,9 +101,38 @@ class ModelConnection(asyncio.Protocol, Waiting):
     """One connection, with one request at a time. The task that waits for it (`_change`) is woken by each
     change."""
 
+    __slots__ = (
+        "_aiohttps",
+        "_buffered",
+        "_ends_with_connection",
+        "_failure",
+        "_head_bytes",
+        "_is_reading",
+        "_loop",
+        "_may_be_kept",
+        "_may_write",
+        "_opened",
+        "_parser",
+        "_pieces",
+        "_pool",
+        "_timeouts",
+        "_transport",
+        "_waiter",
+        "_was_refused",
+        "content_encoding",
+        "has_answered",
+        "has_been_used",
+        "has_head",
+        "is_complete",
+        "on_body",
+        "raw_headers",
+        "status",
+    )
+
     def __init__(self, timeouts: Timeouts, opened: aiohttp.connector.Connection) -> None:
         assert opened.protocol is not None
         assert opened.transport is not None
+        self.deadline = self.looked_at = NEVER
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._opened = opened

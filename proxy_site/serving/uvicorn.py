@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import httptools
@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 MOST_PIPELINED = 100
 """The most requests of one connection that wait for the response to an earlier one."""
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 @dataclass(slots=True)
@@ -101,8 +102,11 @@ class IdleLimit(Waiting):
     """Closes a connection that has had no request for IDLE_SECONDS. During a request its deadline is
     NEVER."""
 
-    def __init__(self, close: Callable[[], None]) -> None:
-        self._close: Callable[[], None] | None = close
+    __slots__ = ("_connection", "_timeouts")
+
+    def __init__(self, connection: GatewayProtocol) -> None:
+        self.deadline = self.looked_at = NEVER
+        self._connection: GatewayProtocol | None = connection
         self._timeouts = timeouts()
 
     def begin(self) -> None:
@@ -111,12 +115,12 @@ class IdleLimit(Waiting):
 
     def end(self) -> None:
         """Stop, for a connection that is closed or has become a WebSocket."""
-        self._close = None
+        self._connection = None
         self._timeouts.forget(self)
 
     def expire(self) -> None:
-        if self._close is not None:
-            self._close()
+        if self._connection is not None:
+            self._connection.close_idle()
 
 
 class Flow(FlowControl):
@@ -144,17 +148,56 @@ class Flow(FlowControl):
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """One connection of a client."""
+    """One connection of a client. Its attributes are slots, uvicorn's too: a dictionary of them would take
+    1.3 kB for as long as a client is connected."""
 
+    __slots__ = (
+        "_error_response",
+        "_header_deadline",
+        "_header_seconds",
+        "_idle_limit",
+        "_is_lingering",
+        "_may_keep_alive",
+        "_message",
+        "_running",
+        "_task",
+        "client",
+        "config",
+        "connections",
+        "cycle",
+        "flow",
+        "headers",
+        "loop",
+        "parser",
+        "pipeline",
+        "scheme",
+        "scope",
+        "server",
+        "server_state",
+        "transport",
+        "url",
+    )
+
+    app_state: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # which WebSockets copy
+    logger = logging.getLogger("uvicorn.error")
+
+    config: uvicorn.Config
     cycle: RequestCycle | None  # type: ignore[assignment]
-    pipeline: list[tuple[RequestCycle, Any]]  # type: ignore[assignment]
+    pipeline: tuple[RequestCycle, ...]  # type: ignore[assignment]
+    """The requests that wait for the responses to earlier ones. It is nearly always empty."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState, header_seconds: float) -> None:
-        super().__init__(config, state, app_state={})
-        self.pipeline = []  # uvicorn's deque takes 0.7 kB even while it is empty
+        """Do what uvicorn's does, for the attributes that are used here."""
+        self.config = config
+        self.loop = asyncio.get_running_loop()
+        self.server_state = state
+        self.connections = state.connections
+        self._new_parser()
+        self.cycle = None
+        self.pipeline = ()
         self._header_seconds = header_seconds
         self._header_deadline: asyncio.TimerHandle | None = None
-        self._idle_limit = IdleLimit(self._close_idle)
+        self._idle_limit = IdleLimit(self)
         self._message: IncomingMessage | None = None
         self._running: RequestCycle | None = None
         self._may_keep_alive = False
@@ -162,6 +205,14 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_lingering = False
         self._error_response = b""
         """The error for malformed data, sent after the responses to earlier requests."""
+
+    @property
+    def ws_protocol_class(self) -> Any:  # type: ignore[override]
+        return self.config.ws_protocol_class
+
+    def _new_parser(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -218,8 +269,7 @@ class GatewayProtocol(HttpToolsProtocol):
                     self.handle_websocket_upgrade()
                     return
                 data = self._head_without_upgrade() + data[upgrade.args[0] :]
-                self.parser = httptools.HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self._new_parser()
             else:
                 return
 
@@ -278,12 +328,15 @@ class GatewayProtocol(HttpToolsProtocol):
             return  # parsed again
         if not self.url.startswith((b"/", b"*")):
             self._use_absolute_form()
-        self.scope = self._scope(version)  # type: ignore[assignment]
-        if not message.upgrades:
-            expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
-            keep_alive = version != "1.0" and parser.should_keep_alive()
-            self._begin(RequestCycle(self, keep_alive=keep_alive, expects_continue=expects_continue))
+        scope = self._scope(version)
         message.has_head = True
+        if message.upgrades:
+            self.scope = scope  # type: ignore[assignment]
+            return
+        expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
+        keep_alive = version != "1.0" and parser.should_keep_alive()
+        del self.url, self.headers  # the application drops those of the scope when a stream begins
+        self._begin(RequestCycle(self, scope, keep_alive=keep_alive, expects_continue=expects_continue))
 
     def _count_headers(self) -> None:
         """Count the headers so far, and the path. Raises HttpParserError."""
@@ -307,7 +360,7 @@ class GatewayProtocol(HttpToolsProtocol):
         path = parsed.path.decode("ascii")
         return {
             "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "asgi": ASGI,
             "http_version": version,
             "server": self.server,
             "client": self.client,
@@ -329,10 +382,10 @@ class GatewayProtocol(HttpToolsProtocol):
         """Start the application, after the responses to all earlier requests."""
         earlier, self.cycle = self.cycle, cycle
         if earlier is None or earlier.response_complete:
-            self._start_asgi_task(cycle, self.app)
+            self._start(cycle)
         else:
             self.flow.pause_reading()
-            self.pipeline.append((cycle, self.app))
+            self.pipeline += (cycle,)
 
     def on_body(self, body: bytes) -> None:
         message, cycle = self._message, self.cycle
@@ -373,11 +426,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # Responses
 
-    def _start_asgi_task(self, cycle: RequestCycle, app: Any) -> None:  # type: ignore[override]
+    def _start(self, cycle: RequestCycle) -> None:
         self._running = cycle
-        self._task = self.loop.create_task(self._answer(cycle, app))
+        self._task = self.loop.create_task(self._answer(cycle))
 
-    async def _answer(self, cycle: RequestCycle, app: Any) -> None:
+    async def _answer(self, cycle: RequestCycle) -> None:
         """Run the application, and log and answer its failures."""
         scope = cycle.scope
         if cycle.more_body:
@@ -387,7 +440,7 @@ class GatewayProtocol(HttpToolsProtocol):
         elif cycle.has_whole_body:
             scope[WHOLE_BODY] = cycle.take_body
         try:
-            await app(scope, cycle.receive, cycle.send)
+            await self.config.loaded_app(scope, cycle.receive, cycle.send)
         except asyncio.CancelledError:
             logger.debug("a request was cancelled by the shutdown")
         except Exception:
@@ -406,12 +459,13 @@ class GatewayProtocol(HttpToolsProtocol):
             if self.flow.read_paused:
                 self.flow.resume_reading()
             if self.pipeline:
-                cycle, app = self.pipeline.pop(0)
-                self._start_asgi_task(cycle, app)
+                following, *rest = self.pipeline
+                self.pipeline = tuple(rest)
+                self._start(following)
             else:
                 self._idle_limit.begin()
 
-    def _close_idle(self) -> None:
+    def close_idle(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
 
@@ -436,7 +490,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._error_response = response
         if self._message is not None and self._message.has_head:
             if self._running is None or self.cycle is not self._running:
-                self.pipeline.pop()
+                self.pipeline = self.pipeline[:-1]
             elif self._running.response_started:
                 self.transport.abort()
                 return

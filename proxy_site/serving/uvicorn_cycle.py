@@ -53,8 +53,29 @@ class RequestCycle:
     are ASGI's. It replaces uvicorn's, which looks at each header of a response separately. The head of a
     response is sent together with the first piece of its body."""
 
-    def __init__(self, protocol: GatewayProtocol, *, keep_alive: bool, expects_continue: bool) -> None:
-        self.scope: Message = protocol.scope  # type: ignore[assignment]
+    __slots__ = (
+        "_expects_continue",
+        "_flow",
+        "_has_news",
+        "_head",
+        "_is_chunked",
+        "_news",
+        "_protocol",
+        "_unsent",
+        "body",
+        "disconnected",
+        "keep_alive",
+        "more_body",
+        "response_complete",
+        "response_started",
+        "scope",
+        "transport",
+    )
+
+    def __init__(
+        self, protocol: GatewayProtocol, scope: Message, *, keep_alive: bool, expects_continue: bool
+    ) -> None:
+        self.scope = scope
         self.transport: asyncio.Transport = protocol.transport
         self.keep_alive = keep_alive
         self.disconnected = False

@@ -26,6 +26,7 @@ class Clock(asyncio.SelectorEventLoop):
 
 class Wait(Waiting):
     def __init__(self, loop: Clock) -> None:
+        super().__init__()
         self._loop = loop
         self.expired: list[float] = []
 

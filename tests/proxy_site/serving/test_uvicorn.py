@@ -445,6 +445,30 @@ def _written(protocol_class: type[HttpToolsProtocol], response: Any) -> tuple[by
     return (b"(a fault)", True) if b"(a fault)" in written else (written, is_closed)
 
 
+def test_a_connection_and_its_request_keep_no_dictionaries_of_attributes() -> None:
+    """They would take more than a kilobyte of each client that is connected."""
+    kept: list[Any] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        kept.append(receive.__self__)
+        await answers(scope, receive, send)
+
+    async def feed() -> None:
+        protocol, transport = _protocol(GatewayProtocol, note), Sink()
+        transport.protocol = protocol
+        protocol.connection_made(transport)
+        protocol.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        kept.append(protocol)
+
+    asyncio.run(feed())
+
+    cycle, protocol = kept
+    assert not hasattr(cycle, "__dict__")
+    assert vars(protocol) == {}
+
+
 REQUEST_HEADERS = st.lists(
     st.tuples(
         st.sampled_from(["X-One", "accept", "x_three", "Expect", "CONNECTION"]),
@@ -491,6 +515,7 @@ def _told(protocol_class: type[HttpToolsProtocol], raw: bytes) -> list[dict[str,
 def _protocol(protocol_class: type[HttpToolsProtocol], application: Any) -> Any:
     config = uvicorn.Config(application, interface="asgi3", log_config=None, proxy_headers=False)
     if protocol_class is GatewayProtocol:
+        config.load()
         return GatewayProtocol(config, ServerState(), header_seconds=60)
     return protocol_class(config, ServerState(), {})
 
