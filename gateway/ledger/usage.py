@@ -165,8 +165,12 @@ def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
 
 
 def totals(since: datetime) -> Totals:
+    return sum_of(totals_by("client", since).values())
+
+
+def sum_of(parts: Iterable[Totals]) -> Totals:
     total = Totals()
-    for one in totals_by("client", since).values():
+    for one in parts:
         total.add(asdict(one))
     return total
 
