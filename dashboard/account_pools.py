@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.utils import timezone
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 NAMES_OF_LIMITS = {kind.name for kind in LIMITS}
 """Those kinds of failure, as a cooldown stores them."""
+
+
+class ShownQuota(NamedTuple):
+    """A quota pool for `_quotas.html`. The page leaves out an account that is None."""
+
+    account: Account | None
+    pool: QuotaPool
+    why_unused: str = ""
+    """Why requests do not use it now, as text or HTML; "" for one that they use."""
 
 
 @dataclass(frozen=True, slots=True)

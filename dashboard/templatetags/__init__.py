@@ -1,4 +1,4 @@
 """Filters and tags of the dashboard's templates.
 
-Imports formats, gateway and requests.
+Imports accounts, formats, gateway, model_rows and requests.
 """

@@ -3,24 +3,51 @@ them, and a template takes several times as long to write each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django import template
 from django.template.defaultfilters import pluralize
-from django.utils.html import escape
+from django.urls import reverse
+from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
+from accounts.live_settings import live
 from dashboard import formats
 from dashboard.templatetags.dashboard import moment, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from accounts.models import Account
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import WindowForecast
     from dashboard.model_rows import Ready
-    from dashboard.views.accounts.cards import Card
+
+
+class ShownState(Protocol):
+    @property
+    def sign(self) -> str: ...
+    @property
+    def word(self) -> str: ...
+    @property
+    def level(self) -> str: ...
+
+
+class Card(Protocol):
+    @property
+    def account(self) -> Account: ...
+    @property
+    def state(self) -> ShownState: ...
+    @property
+    def in_flight(self) -> int | None: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def bars(self) -> str: ...
+
 
 LOW = 0.2
 """Less than this fraction of a quota is marked."""
@@ -56,10 +83,12 @@ def work(card: Card) -> SafeString:
 
 
 @register.filter
-def bar(pool: QuotaPool) -> SafeString:
-    """Return what is left of a quota as a bar; the text beside it must say the same."""
+def bar(pool: QuotaPool, why_unused: str = "") -> SafeString:
+    """Return what is left of a quota as a bar, which is grey while the quota is not used; the text beside it
+    must say the same."""
     left = pool.remaining_fraction
-    level = " none" if pool.is_empty else " low" if left is not None and left < LOW else ""
+    is_low = left is not None and left < LOW
+    level = " unused" if why_unused else " none" if pool.is_empty else " low" if is_low else ""
     return _html(
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect class="track" width="100" height="8"/><rect class="left{level}" width="{percent(left)}" '
@@ -68,8 +97,11 @@ def bar(pool: QuotaPool) -> SafeString:
 
 
 @register.filter
-def forecast(pool: QuotaPool) -> SafeString:
-    """Return until when the quota lasts, or when it can be used again."""
+def forecast(pool: QuotaPool, why_unused: str = "") -> SafeString:
+    """Return until when the quota lasts, or when it can be used again; the reason for one that is not used,
+    whose forecast nothing comes of."""
+    if why_unused:
+        return conditional_escape(why_unused)
     back_at, empty_at = pool.back_at, pool.empty_at
     back = moment(back_at, "short")
     if pool.remaining_fraction is None:
@@ -84,6 +116,20 @@ def forecast(pool: QuotaPool) -> SafeString:
         return _html("not used")
     own = pool.newest.forecast if pool.newest else None
     return _html(f"{'lasts past its reset' if own and own.burned_per_hour else 'full again'} at {back}")
+
+
+@register.filter
+def in_other_mode(pools: Sequence[QuotaPool]) -> SafeString:
+    """Return what is left of quotas of the header mode that requests do not use now."""
+    told = ", ".join(f"{escape(one.name)} {escape(formats.share(one.remaining_fraction))}" for one in pools)
+    return _html(f"{told}: {not_in_use()}")
+
+
+def not_in_use() -> SafeString:
+    """Return why the quota of the other header mode is not used."""
+    setting = "GEMINI_HEADER_MODE"
+    page = f"{reverse('dashboard:settings')}#{setting}"
+    return format_html('not used while <a href="{}">{}</a> is {}', page, setting, live(setting))
 
 
 @register.filter

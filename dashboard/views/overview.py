@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
-from dashboard.account_pools import outlooks_now, read_account_pools
+from dashboard.account_pools import ShownQuota, outlooks_now, read_account_pools
 from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-    from accounts.models import Account
-    from accounts.quota.pools import QuotaPool
     from dashboard.account_pools import AccountPools
     from dashboard.overview.attention import Notice
     from dashboard.requests.explanation import Explanation
@@ -136,12 +134,14 @@ def _age_of_quotas(accounts: list[AccountPools], now: datetime) -> timedelta | N
     return now - max(seen) if seen else None
 
 
-def _least_first(accounts: list[AccountPools]) -> list[tuple[Account, QuotaPool]]:
+def _least_first(accounts: list[AccountPools]) -> list[ShownQuota]:
     """Return each pool of the usable accounts, the emptiest first and unknown ones last."""
-    pools = [(one.account, pool) for one in accounts if one.account.is_usable for pool in one.pools]
+    quotas = [
+        ShownQuota(one.account, pool) for one in accounts if one.account.is_usable for pool in one.pools
+    ]
     return sorted(
-        pools,
-        key=lambda pair: (pair[1].remaining_fraction is None, pair[1].remaining_fraction, str(pair[0])),
+        quotas,
+        key=lambda one: (one.pool.remaining_fraction is None, one.pool.remaining_fraction, str(one.account)),
     )
 
 

@@ -18,8 +18,9 @@ from accounts.quota.pools import is_in_use, pools_of
 from accounts.status.required_action import required_action
 from accounts.status.unpaid_keys import STANDS_BY, keys_standing_by
 from accounts.terms import NOTICE
+from dashboard.account_pools import ShownQuota
 from dashboard.views.accounts import sparkline
-from dashboard.views.accounts.states import solving_actions, state_of
+from dashboard.views.accounts.states import solving_actions, state_of, why_unused
 from gateway.ledger import usage
 from gateway.service import running_gateway
 
@@ -120,13 +121,24 @@ class Card:
         return NOTICE
 
     @cached_property
-    def quotas(self) -> list[tuple[None, QuotaPool]]:
-        """The pools that requests use now, for `_quotas.html`; None leaves out the name of the account."""
-        return [(None, pool) for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
+    def why_unused(self) -> str:
+        return why_unused(self.account)
+
+    @cached_property
+    def quotas(self) -> list[ShownQuota]:
+        """The pools that requests use now."""
+        used = [pool for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
+        return [ShownQuota(None, pool, self.why_unused) for pool in used]
+
+    @property
+    def in_other_mode(self) -> list[QuotaPool]:
+        """The pools of the header mode that requests do not use now, if something is known of them."""
+        others = [pool for pool in self.pools if not is_in_use(pool.header_mode, pool.name)]
+        return [pool for pool in others if pool.remaining_fraction is not None]
 
     @property
     def is_quota_known(self) -> bool:
-        return any(pool.remaining_fraction is not None for _, pool in self.quotas)
+        return any(one.pool.remaining_fraction is not None for one in self.quotas)
 
     @property
     def old_since(self) -> datetime | None:

@@ -46,6 +46,12 @@ def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -
     return ShownState("✕", "Empty", "bad")
 
 
+def why_unused(account: Account) -> str:
+    """Return why no request is sent with the account; "" when it can be used."""
+    action = required_action(account)
+    return "" if action is None else f"{action.problem}, so it cannot be used"
+
+
 def solving_actions(account: Account) -> list[Action]:
     """Return the buttons for what keeps the account from being used, in the order in which to press them."""
     if account.is_usable:

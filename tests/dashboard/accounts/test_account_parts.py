@@ -66,6 +66,11 @@ def test_a_bar_marks_what_is_empty_or_low(pool: QuotaPool, level: str) -> None:
     assert f'class="{level}"' in account_parts.bar(pool)
 
 
+def test_what_is_not_used_says_why_and_is_grey() -> None:
+    assert account_parts.forecast(a_pool(0.5), "Switched <off>") == "Switched &lt;off&gt;"
+    assert 'class="left unused"' in account_parts.bar(a_pool(0.0), "Switched off")
+
+
 def test_each_account_is_named_with_what_it_has_left() -> None:
     accounts = [Ready("ada", 0.2), Ready("<b>", None), Ready("linus", 0.005)]
     shown = account_parts.with_shares(accounts, 3)

@@ -9,7 +9,8 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Account, ClientProblem, Cooldown, QuotaWindow
+from accounts.models import Account, ClientProblem, Cooldown, QuotaSnapshot, QuotaWindow
+from accounts.quota.snapshots import forecasts
 from dashboard.views.accounts import cards, pages
 from dashboard.views.accounts.pages import MOST_CARDS
 from gateway.models import HourlyUsage
@@ -59,6 +60,35 @@ def test_an_unknown_quota_is_never_full(operator: Client) -> None:
     page = text_of(operator, "/accounts")
     assert "What is left: ?" in page
     assert "100" not in page.partition("<main")[2]
+
+
+@pytest.mark.parametrize("query", SHOWN)
+def test_the_quota_of_an_account_that_cannot_be_used_is_grey(operator: Client, query: dict[str, str]) -> None:
+    ada = an_account()
+    keep_quota(ada)
+    page = text_of(operator, "/accounts", query)
+    assert "unused" not in page
+    assert "cannot be used" not in page
+
+    Account.objects.update(state="needs_verification")
+    page = text_of(operator, "/accounts", query)
+    assert "unused" in page
+    assert page.count("cannot be used") == 2, "for each quota"
+    assert "full again at" not in page.partition("<main")[2]
+    assert "Google asks to verify it, so it cannot be used" in text_of(operator, f"/accounts/{ada.pk}")
+
+
+def test_the_quota_of_the_other_header_mode_is_told_with_the_setting(operator: Client) -> None:
+    ada = an_account()
+    keep_quota(ada)
+    setting = f'href="{reverse("dashboard:settings")}#GEMINI_HEADER_MODE"'
+    assert setting not in text_of(operator, "/accounts")
+    QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(header_mode="antigravity")
+    forecasts.forget()
+    for path in ("/accounts", f"/accounts/{ada.pk}"):
+        page = text_of(operator, path)
+        assert f"not used while <a {setting}>GEMINI_HEADER_MODE</a> is cli" in page
+        assert "Gemini (antigravity)" in page
 
 
 def test_an_old_quota_says_how_old(operator: Client) -> None:
