@@ -80,6 +80,7 @@ class Gateway:
         await self.signatures.start()
         self.token_ratios.load(await database_sync_to_async(read_token_ratios)())
         await self.activity.start(str(self.ledger.instance_id))
+        await self.translator.start()
         await self._heartbeat.start()
         await self.budgets.start()
         _running.append(self)
@@ -98,6 +99,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stop everything, the ledger first, since time is limited and unwritten rows would be lost."""
+        await self.translator.stop()
         await self._heartbeat.stop()
         await self.budgets.stop()
         if self in _running:

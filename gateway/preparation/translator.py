@@ -3,6 +3,8 @@ process."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -10,10 +12,9 @@ import orjson
 from accounts import live_settings
 from gateway.bodies.request_json import parse_json
 from gateway.bodies.shape import Body, count_structure, has_few_values, refuse_depth
-from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.pass_through.body import changed_body, may_change, thinks_too_late, with_model
 from gateway.preparation import jobs
-from gateway.preparation.recent_tools import RecentTools
+from gateway.preparation.recent_parts import RecentParts
 from gateway.preparation.request import LargeRequest, RequestSummary, summarize
 from gateway.translation.request.request import TranslatedRequest, TranslationOptions, translate_request
 from gateway.translation.request.structured_output import requested_schema
@@ -43,8 +44,7 @@ less."""
 MOST_MENDED_HERE = 10_000
 """The most escapes that may be lone surrogates. With more, a worker replaces them, which takes far longer
 than parsing."""
-
-RECENT_TOOLS = RecentTools()
+FORGETTING_SECONDS = 60.0
 
 
 class ReadRequest(NamedTuple):
@@ -59,10 +59,27 @@ class RequestTranslator:
         self._signatures = signatures
         self._token_ratios = token_ratios
         self._workers = workers
+        self._recent = RecentParts()
+        self._forgetting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to drop the histories of conversations that have gone quiet."""
+        self._forgetting = asyncio.create_task(self._forget_regularly())
+
+    async def stop(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._forgetting
+
+    async def _forget_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(FORGETTING_SECONDS)
+            self._recent.messages.forget_unused()
 
     async def read(self, body: Body, parser: RequestParser) -> ReadRequest:
         """Parse a request, into a LargeRequest when the body is large. Raises GatewayError."""
-        request = _plain_request(body, parser)
+        request = self._plain_request(body, parser)
         if request is not None:
             return ReadRequest(request, summarize(request))
         if await _is_large(body):
@@ -79,6 +96,19 @@ class RequestTranslator:
         if not _are_quickly_translated(request):
             return await self._read_large(body, parser)
         return ReadRequest(request, summarize(request))
+
+    def _plain_request(self, body: Body, parser: RequestParser) -> MessagesRequest | None:
+        """Parse a request of a usual form; None for any other, valid or not."""
+        if len(body) > PARSED_AT_ONCE_BYTES and (len(body) > LARGE_BYTES or not has_few_values(body)):
+            return None
+        try:
+            request = parser.parse_plain(self._recent.parse(body))
+        except orjson.JSONDecodeError:
+            return None
+        if request is None or not _are_quickly_translated(request):
+            return None
+        self._recent.learn(request, body)
+        return request
 
     async def _read_large(self, body: Body, parser: RequestParser) -> ReadRequest:
         kept = await self._workers.run(jobs.what_is_kept, body, parser)
@@ -163,21 +193,6 @@ class RequestTranslator:
             if signature is not None:
                 known.put(key, signature)
         return known
-
-
-def _plain_request(body: Body, parser: RequestParser) -> MessagesRequest | None:
-    """Parse a request of a usual form; None for any other, valid or not."""
-    if len(body) > PARSED_AT_ONCE_BYTES and (len(body) > LARGE_BYTES or not has_few_values(body)):
-        return None
-    try:
-        request = parser.parse_plain(RECENT_TOOLS.parse(body))
-    except orjson.JSONDecodeError:
-        return None
-    if request is None or not _are_quickly_translated(request):
-        return None
-    if isinstance(request.tools, ToolList):
-        RECENT_TOOLS.learn(request.tools, body)
-    return request
 
 
 async def _is_large(body: Body) -> bool:

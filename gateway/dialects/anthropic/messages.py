@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.anthropic.checks import Check, Mismatch
+from gateway.dialects.anthropic.known_messages import History
 from gateway.dialects.anthropic.nesting import count_values
 from gateway.dialects.anthropic.plain_messages import values_if_plain
 from gateway.dialects.anthropic.request_rules import (
@@ -163,16 +164,21 @@ def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:
     """Parse a body as `_parse` does, but check with the table only what is neither a plain message nor a
     known list of tools. Also raises Mismatch, KeyError or TypeError for a body that is not valid."""
     messages, tools = body["messages"], body.get("tools")
-    counts = [values_if_plain(message) for message in messages]
-    others = [message for message, count in zip(messages, counts, strict=True) if not count]
+    known_values, further = 0, messages
+    if isinstance(messages, History):
+        known_values, further = messages.known_values, messages[messages.known_count :]
+    counts = [values_if_plain(message) for message in further]
+    others = [message for message, count in zip(further, counts, strict=True) if not count]
     rest = {**body, "messages": others or messages[:1], "tools": None if tools else tools}
     known_tools = checked_tools(tools) if tools else NO_TOOLS
-    if sum(counts) + count_values(rest) + known_tools.values > MOST_VALUES:
+    if known_values + sum(counts) + count_values(rest) + known_tools.values > MOST_VALUES:
         return None
     _refuse_threads(body)
     _check_shapes(rest, parser.version)
     check_content([*others, messages[-1]])
-    messages = _messages(messages) if others else messages
+    if others:
+        completed = _messages(further)
+        messages = History(messages.known, completed) if isinstance(messages, History) else completed
     request = _request({**body, "messages": messages, "tools": known_tools or tools}, parser.betas)
     request.may_change_tools = bool(others) and any(tool_changes(_messages(others)))
     check_choices(request)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.dialects.anthropic.tool_lists import ToolList, checked_tools
+from gateway.preparation.recent_parts import RecentParts
 from gateway.preparation.recent_tools import RecentTools
 from tests.builders import a_tool
 
@@ -49,10 +50,10 @@ def value_or_error(parse: Any, body: bytes | bytearray) -> Any:
         return "no JSON"
 
 
-def that_know(*lists: list[dict[str, Any]]) -> RecentTools:
-    recent = RecentTools()
+def that_know(*lists: list[dict[str, Any]]) -> RecentParts:
+    recent = RecentParts()
     for tools in lists:
-        recent.learn(checked_tools(tools), orjson.dumps({"model": "m", "tools": tools}))
+        recent.tools.learn(checked_tools(tools), orjson.dumps({"model": "m", "tools": tools}))
     return recent
 
 
@@ -87,19 +88,20 @@ def test_tools_within_another_object_are_none_of_the_body() -> None:
 
 
 def test_tools_in_another_spelling_are_not_remembered() -> None:
-    recent = RecentTools()
+    recent = RecentParts()
     body = orjson.dumps({"model": "m", "tools": TOOLS[0]}).replace(b'"name"', b'"n\\u0061me"')
 
-    recent.learn(checked_tools(orjson.loads(body)["tools"]), body)
+    recent.tools.learn(checked_tools(orjson.loads(body)["tools"]), body)
 
     assert not isinstance(recent.parse(body)["tools"], ToolList)
 
 
 def test_the_lists_that_came_last_are_kept() -> None:
-    recent = RecentTools(most=2)
+    recent = RecentParts()
+    recent.tools = RecentTools(most=2)
     sent = [orjson.dumps({"model": "m", "tools": tools}) for tools in TOOLS]
     for tools, body in zip(TOOLS, sent, strict=True):
         recent.parse(sent[0])
-        recent.learn(checked_tools(tools), body)
+        recent.tools.learn(checked_tools(tools), body)
 
     assert [isinstance(recent.parse(body)["tools"], ToolList) for body in sent] == [True, False, True]
