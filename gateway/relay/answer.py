@@ -34,6 +34,26 @@ WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 class Answer:
     """An answer, which begins with `begin`. The caller must `close` it, read or not."""
 
+    __slots__ = (
+        "_account",
+        "_ended",
+        "_failure",
+        "_failure_at_end",
+        "_first",
+        "_reader",
+        "_received_bytes",
+        "_response",
+        "_was_read_to_its_end",
+        "checks_calls",
+        "lease",
+        "model_id",
+        "on_failure",
+        "passes_through",
+        "upstream_request_id",
+        "usage",
+        "whole_bytes",
+    )
+
     def __init__(
         self, response: Response, reader: AnswerReader, model_id: str, account: PooledAccount
     ) -> None:
@@ -44,6 +64,8 @@ class Answer:
         on unchanged."""
         self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
         """Called with the upstream's error when the answer fails after its first content."""
+        self.upstream_request_id = ""
+        """Anthropic's id of the request; "" when the upstream names none."""
         self.usage = reader.usage
         self.passes_through = reader.passes_through
         """True when the upstream uses Anthropic's format, so that its answer is not checked again."""
@@ -71,7 +93,9 @@ class Answer:
         deadline = now + seconds
         try:
             while not self._ended and not self._first:
-                self._first += await self._next_events(deadline - now)
+                if self._failure_at_end is not None:
+                    raise self._failure_at_end
+                self._first += self._events_in(await self._response.read(deadline - now))
                 if self._failure is not None:
                     raise self._failure
                 if not self._first and (now := time.monotonic()) >= deadline:
@@ -85,6 +109,10 @@ class Answer:
         except BaseException:
             self.close()
             raise
+        if self.passes_through:
+            named = self._response.headers.get("request-id", "")
+            self.upstream_request_id = named if REQUEST_ID.fullmatch(named) else ""
+        self._response.forget_headers()
 
     async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
         """Yield events as they arrive, those that arrived together in one list; an empty list after
@@ -102,9 +130,9 @@ class Answer:
             if idle_ends_at < wait_until:
                 wait_until = idle_ends_at
             try:
-                if (failure := self._failure) is not None:
+                if (failure := self._failure or self._failure_at_end) is not None:
                     raise failure
-                events = await self._next_events(wait_until - now)
+                events = self._events_in(await self._response.read(wait_until - now))
             except TimeoutError:
                 if wait_until == idle_ends_at:
                     raise _silence() from None
@@ -143,14 +171,6 @@ class Answer:
     def stop_reason(self) -> str:
         """The stop_reason; "" until the answer has ended without an error."""
         return self._reader.stop_reason if self._ended else ""
-
-    @property
-    def upstream_request_id(self) -> str:
-        """Anthropic's id of the request; "" when the upstream names none."""
-        if not self.passes_through:
-            return ""
-        named = self._response.headers.get("request-id", "")
-        return named if REQUEST_ID.fullmatch(named) else ""
 
     @property
     def may_call_tools(self) -> bool:
@@ -210,12 +230,9 @@ class Answer:
         cached = self.usage.cached_tokens if self.passes_through else 0
         return max(0, (self.usage.prompt_tokens or 0) - (cached or 0))
 
-    async def _next_events(self, timeout_seconds: float) -> list[StreamEvent]:
-        """Return the events before a failure; the caller raises it afterwards."""
-        if self._failure_at_end is not None:
-            self._failure = self._failure_at_end
-            return []
-        data = await self._response.read(timeout_seconds)
+    def _events_in(self, data: bytes) -> list[StreamEvent]:
+        """Return the events before a failure; the caller raises it afterwards. This is no coroutine, which
+        would take memory for as long as the upstream is silent."""
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
         self._reader.has_content = False

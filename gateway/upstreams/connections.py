@@ -33,8 +33,8 @@ from gateway.upstreams.response import Response, TransportFailed, TransportTimed
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
-    from aiohttp.client_proto import ResponseHandler
 
+MAX_CONNECTIONS = 10_000
 KEEP_WARM_SECONDS = 75.0
 READ_BUFFER_BYTES = 256 * 1024
 """The most bytes of an answer that wait to be read; then reading from the connection pauses."""
@@ -102,7 +102,6 @@ class ModelConnection(asyncio.Protocol, Waiting):
     change."""
 
     __slots__ = (
-        "_aiohttps",
         "_buffered",
         "_ends_with_connection",
         "_failure",
@@ -111,8 +110,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         "_loop",
         "_may_be_kept",
         "_may_write",
-        "_opened",
         "_parser",
+        "_permit",
         "_pieces",
         "_pool",
         "_timeouts",
@@ -129,15 +128,13 @@ class ModelConnection(asyncio.Protocol, Waiting):
         "status",
     )
 
-    def __init__(self, timeouts: Timeouts, opened: aiohttp.connector.Connection) -> None:
-        assert opened.protocol is not None
-        assert opened.transport is not None
+    def __init__(self, timeouts: Timeouts, transport: asyncio.Transport, permit: asyncio.Semaphore) -> None:
+        """`permit` has been acquired, and is released when the connection is closed."""
         self.deadline = self.looked_at = NEVER
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._opened = opened
-        self._aiohttps: ResponseHandler = opened.protocol
-        self._transport: asyncio.Transport = opened.transport
+        self._permit: asyncio.Semaphore | None = permit
+        self._transport = transport
         self._waiter: asyncio.Future[None] | None = None
         self._may_write = True
         self._is_reading = True
@@ -149,8 +146,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self.on_body = self._pieces.append  # called by the parser, without a call of Python for each chunk
         self._parser = httptools.HttpResponseParser(self)
         self._forget_answer()
-        # From here on the connection is ours; aiohttp keeps count of it until `close`.
-        self._transport.set_protocol(self)
+        transport.set_protocol(self)
 
     def _forget_answer(self) -> None:
         self.status = 0
@@ -208,7 +204,11 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if not (self._pieces or self.is_complete):
             deadline = self._loop.time() + timeout_seconds
             while not (self._pieces or self.is_complete):
-                await self._change(deadline)
+                # Not by `_change`, whose coroutine would be kept for as long as the upstream is silent.
+                try:
+                    await self._next_change(deadline)
+                finally:
+                    self._waiter, self.deadline = None, NEVER
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._buffered = 0
@@ -224,18 +224,22 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     async def _change(self, deadline: float) -> None:
         """Wait for the next change. Raises TimeoutError at the deadline, or the failure of the connection."""
+        try:
+            await self._next_change(deadline)
+        finally:
+            self._waiter, self.deadline = None, NEVER
+        if not (self._pieces or self.is_complete):
+            self._raise_failure()
+
+    def _next_change(self, deadline: float) -> asyncio.Future[None]:
+        """Return the future that ends with the next change, or with a TimeoutError at the deadline. Raises
+        the failure of the connection."""
         self._raise_failure()
         assert self._waiter is None, "a connection has one reader"
         self._waiter = self._loop.create_future()
         self.deadline = deadline
         self._timeouts.watch(self)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self.deadline = NEVER
-        if not (self._pieces or self.is_complete):
-            self._raise_failure()
+        return self._waiter
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -280,7 +284,9 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if self._failure is None:
             self._failure = BrokenConnection("the connection was closed")
         self._transport.abort()
-        self._opened.close()
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release()
 
     def _fail(self, failure: TransportFailed) -> None:
         if self._failure is None:
@@ -322,7 +328,6 @@ class ModelConnection(asyncio.Protocol, Waiting):
         return False  # the transport closes itself
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._aiohttps.connection_lost(exc)
         if self._ends_with_connection and exc is None:
             self.is_complete = True
         if exc is None:
@@ -376,10 +381,13 @@ class ModelConnection(asyncio.Protocol, Waiting):
 class ConnectedResponse(Response):
     """A response on one of our connections, which no other request uses until it is released or aborted."""
 
+    __slots__ = ("_connection", "_content_encoding", "_headers", "_pool", "_raw_headers", "status")
+
     def __init__(self, connection: ModelConnection, pool: list[ModelConnection]) -> None:
         self._connection: ModelConnection | None = connection
         self._pool = pool
         self._raw_headers = connection.raw_headers
+        self._headers: Mapping[str, str] | None = None
         self.status = connection.status
         self._content_encoding = connection.content_encoding
 
@@ -395,9 +403,17 @@ class ConnectedResponse(Response):
     def is_at_end(self) -> bool:
         return self._connection is not None and self._connection.is_at_end
 
-    @cached_property
+    @property
     def headers(self) -> Mapping[str, str]:  # type: ignore[override]
-        return CIMultiDict([(str(name, "latin1"), str(value, "latin1")) for name, value in self._raw_headers])
+        if self._headers is None:
+            self._headers = CIMultiDict(
+                [(str(name, "latin1"), str(value, "latin1")) for name, value in self._raw_headers]
+            )
+        return self._headers
+
+    def forget_headers(self) -> None:
+        self._raw_headers.clear()
+        self._headers = None
 
     def release(self) -> None:
         connection, self._connection = self._connection, None
@@ -420,6 +436,7 @@ class Connections:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
         self._timeouts = timeouts()
         self._loop = asyncio.get_running_loop()
+        self._permits = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: dict[tuple[str, str | None], list[ModelConnection]] = {}
 
     async def post(
@@ -465,19 +482,34 @@ class Connections:
         return ConnectedResponse(connection, idle)
 
     async def _open(self, target: Target) -> ModelConnection:
-        request = aiohttp.ClientRequest(
-            "POST", target.url, loop=self._loop, proxy=target.proxy, session=self._session
-        )
-        opened = await self._connector.connect(request, [], self._timeout)
-        if opened.protocol is None or opened.protocol.should_close:
-            opened.close()
-            raise BrokenConnection("the connection broke (an answer before the request)")
-        connection = ModelConnection(self._timeouts, opened)
+        """Open a connection, once there are fewer than MAX_CONNECTIONS."""
+        await self._permits.acquire()
+        try:
+            transport = await self._connect(target)
+        except BaseException:
+            self._permits.release()
+            raise
+        connection = ModelConnection(self._timeouts, transport, self._permits)
         # The name had a private address when it was saved, and may have another one since.
         if target.url.scheme == "http" and target.proxy is None and not connection.is_private:
             connection.close()
             raise TransportFailed(PUBLIC_PLAIN_HTTP)
         return connection
+
+    async def _connect(self, target: Target) -> asyncio.Transport:
+        """Have aiohttp connect, and take the connection away from it: what aiohttp keeps for each of its
+        connections takes 1.3 kB."""
+        request = aiohttp.ClientRequest(
+            "POST", target.url, loop=self._loop, proxy=target.proxy, session=self._session
+        )
+        opened = await self._connector.connect(request, [], self._timeout)
+        handler, transport = opened.protocol, opened.transport
+        if handler is None or transport is None or handler.should_close:
+            opened.close()
+            raise BrokenConnection("the connection broke (an answer before the request)")
+        handler.connection_lost(None)
+        opened.close()
+        return transport
 
     def close(self) -> None:
         for pool in self._idle.values():

@@ -43,6 +43,10 @@ class DecodedResponse(Response):
         self._encoding = encoding
         self._pieces: Iterator[bytes] = iter(())
 
+    def forget_headers(self) -> None:
+        self.headers = {}
+        self._response.forget_headers()
+
     async def read(self, timeout_seconds: float) -> bytes:
         while True:
             try:

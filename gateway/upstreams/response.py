@@ -24,6 +24,8 @@ class TransportTimedOut(TransportFailed):
 class Response(ABC):
     """A response whose headers have arrived; the body is read piece by piece."""
 
+    __slots__ = ()
+
     status: int
     headers: Mapping[str, str]
     """The headers; names are case-insensitive."""
@@ -32,6 +34,10 @@ class Response(ABC):
     def content_encoding(self) -> str:
         """The Content-Encoding header; "" without one."""
         return self.headers.get("content-encoding", "")
+
+    def forget_headers(self) -> None:  # noqa: B027  # nothing to do for most
+        """Drop the headers where that frees memory, because a stream may last for long. They must not be used
+        any more."""
 
     @abstractmethod
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:

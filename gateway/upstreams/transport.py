@@ -21,6 +21,7 @@ from accounts.network import CarefulResolver, in_words, proxy_for, refuse_litera
 from accounts.values.server_addresses import AddressRefused
 from gateway.upstreams.connections import (
     KEEP_WARM_SECONDS,
+    MAX_CONNECTIONS,
     PIECE_BYTES,
     READ_BUFFER_BYTES,
     Connections,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     Body = Sequence[bytes | bytearray]
 
-MAX_CONNECTIONS = 10_000
 REDIRECTS = (301, 302, 303, 307, 308)
 
 __all__ = ["ERROR_BODY_BYTES", "PIECE_BYTES", "Response", "Transport", "TransportFailed", "TransportTimedOut"]

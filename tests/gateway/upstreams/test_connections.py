@@ -23,6 +23,7 @@ from gateway.upstreams.connections import (
     PIECE_BYTES,
     READ_BUFFER_BYTES,
     BrokenConnection,
+    ConnectedResponse,
     KeptHeaders,
     ModelConnection,
     head_of,
@@ -114,10 +115,10 @@ ANSWERS = st.one_of(
 
 
 def a_connection() -> tuple[ModelConnection, Mock]:
-    opened = Mock()
-    opened.transport.is_closing.return_value = False
-    opened.transport.get_write_buffer_size.return_value = 0
-    return ModelConnection(Timeouts(), opened), opened
+    transport = Mock()
+    transport.is_closing.return_value = False
+    transport.get_write_buffer_size.return_value = 0
+    return ModelConnection(Timeouts(), transport, asyncio.Semaphore()), transport
 
 
 @settings(max_examples=300)
@@ -235,16 +236,46 @@ async def test_data_on_an_idle_connection_close_it() -> None:
     assert len(writers) == 2
 
 
+async def test_a_connection_keeps_little_while_its_answer_is_read() -> None:
+    async with answering() as (url, _), a_transport() as transport:
+        response = await post(transport, url)
+        assert isinstance(response, ConnectedResponse)
+        assert response.headers
+        response.forget_headers()
+        connection = response._connection
+
+        assert connection is not None
+        assert connection.raw_headers == []
+        assert not hasattr(response, "__dict__")
+        assert not hasattr(connection, "__dict__")
+        assert transport._session is not None
+        assert transport._session.connector is not None
+        assert transport._session.connector._acquired == set()
+        response.abort()
+
+
+async def test_another_connection_waits_while_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.upstreams.connections.MAX_CONNECTIONS", 1)
+    async with answering() as (url, _), a_transport() as transport:
+        first = await post(transport, url)
+        second = asyncio.create_task(post(transport, url))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        first.abort()
+        async with asyncio.timeout(5):
+            (await second).abort()
+
+
 async def test_an_answer_right_after_the_last_piece_leaves_the_connection_open() -> None:
     """uvloop reads an answer that has come before it runs what waited for its turn."""
-    connection, opened = a_connection()
+    connection, transport = a_connection()
     body, idle = [b"x" * (2 * PIECE_BYTES), b"{}"], list[ModelConnection]()
 
     def write(piece: bytes) -> None:
         if piece == body[-1]:
             asyncio.get_running_loop().call_soon(connection.data_received, OK)
 
-    opened.transport.write = write
+    transport.write = write
     await connection.send(b"POST / HTTP/1.1\r\n\r\n", body, asyncio.get_running_loop().time() + 2)
     assert await connection.read(2) == b"ok"
     connection.keep_in(idle)
