@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from accounts.pool.labels import short_labels
 from accounts.values.times import clock, clocks
 from dashboard.requests.explanation import note
+from dashboard.requests.listed import local_times
 from dashboard.requests.operator_text import operator_text
-from dashboard.templatetags.dashboard import local_times
 from gateway.relay.error_messages import Attempt, sentence
 
 if TYPE_CHECKING:
