@@ -243,7 +243,7 @@ def test_counts_alone_are_fresh_and_cheap(
 ) -> None:
     some_of_each()
     assert 'id="counts"' in page_of(operator, "?client=laptop")
-    keep(a_record(client="laptop"))
+    keep(a_record(client="laptop", started_at=ago(5)))
 
     with django_assert_num_queries(3):  # session, user, sums
         part = operator.get("/requests?client=laptop", headers={"HX-Request": "true", "HX-Target": "counts"})
@@ -253,6 +253,19 @@ def test_counts_alone_are_fresh_and_cheap(
         ("failed", "0"),
     ]
     assert "HX-Push-Url" not in part
+
+
+def test_the_sums_of_hours_long_ended_are_read_once(
+    operator: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    keep(a_record(started_at=ago(5 * 3600)), a_failed_record(started_at=ago(26 * 3600)), a_record())
+    address, headers = "/requests", {"HX-Request": "true", "HX-Target": "counts"}
+    for queries, counts in ((4, ["3", "1"]), (3, ["3", "1"])):
+        with django_assert_num_queries(queries):  # session, user, sums
+            part = operator.get(address, headers=headers).content.decode()
+        assert re.findall(r'id="count-\w+"[^>]*>([\d,]+)<', part) == counts
+    (of_one,) = re.findall(r'id="count-all"[^>]*>([\d,]+)<', page_of(operator, "?account=nobody@example.com"))
+    assert of_one == "0"
 
 
 def test_the_slowest_say_why_they_took_so_long(
