@@ -172,11 +172,12 @@ def _read_used_names() -> list[Used]:
     return [Used(*row) for row in _kept_sums().filter(requests__gt=0).values_list(*MENUS).distinct()]
 
 
-def _kept_sums() -> QuerySet[HourlyUsage]:
-    """Return the sums of the hours whose requests are still in the ledger."""
+def _kept_sums(since: datetime | None = None) -> QuerySet[HourlyUsage]:
+    """Return the sums from `since` on of the hours whose requests are still in the ledger."""
     oldest = oldest_kept()
-    sums = HourlyUsage.objects.all()
-    return sums if oldest is None else sums.filter(hour__gt=oldest - timedelta(hours=1))
+    # One condition: with two SQLite reads from the first of them on.
+    begins = [at for at in (since, oldest and oldest - timedelta(hours=1)) if at is not None]
+    return HourlyUsage.objects.filter(hour__gt=max(begins)) if begins else HourlyUsage.objects.all()
 
 
 def _names_with(text: str, used: Iterable[Used]) -> dict[str, list[str]]:
@@ -217,13 +218,12 @@ def _counts(filters: Filters) -> Mapping[str, int]:
         return {}
     now = timezone.now()
     settled = (now - SETTLED_AFTER).replace(minute=0, second=0, microsecond=0)
-    sums = _kept_sums().filter(hour__gte=now - search.FIRST_SPAN, **given)
     names = hashlib.sha256(urlencode(sorted(given.items())).encode()).hexdigest()
     key = f"dashboard:counts:{settled:%d-%H}:{names}"
     if (before := cache.get(key)) is None:
-        before = _counted(sums.filter(hour__lt=settled))
+        before = _counted(_kept_sums(now - search.FIRST_SPAN).filter(hour__lt=settled, **given))
         cache.set(key, before, usage.KEPT_SECONDS)
-    since = _counted(sums.filter(hour__gte=settled))
+    since = _counted(HourlyUsage.objects.filter(hour__gte=settled, **given))
     return {"all": before["all"] + since["all"], "failed": before["failed"] + since["failed"]}
 
 
