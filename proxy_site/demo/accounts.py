@@ -61,7 +61,7 @@ def store_accounts(google: EmulatorState) -> None:
 def _describe(account: Account, person: GoogleAccount) -> None:
     account.tier = tier_of({"paidTier": {"id": person.tier}})
     account.project_id = person.project or ""
-    account.added_at = account.terms_accepted_at = timezone.now() - ADDED_BEFORE
+    account.added_at = account.terms_accepted_at = account.state_since = timezone.now() - ADDED_BEFORE
     if person.verification_url is not None:
         # The reason is the emulator's own, so that another check changes nothing.
         reason = verification_required(person.verification_url).message

@@ -91,6 +91,20 @@ def test_the_quota_of_the_other_header_mode_is_told_with_the_setting(operator: C
         assert "Gemini (antigravity)" in page
 
 
+@pytest.mark.parametrize(
+    ("fields", "label"),
+    [
+        ({}, "Sign-in works since"),
+        ({"kind": "anthropic"}, "Key works since"),
+        ({"state": "invalid"}, "In this state since"),
+    ],
+)
+def test_a_state_that_is_ok_says_what_has_worked_since(
+    operator: Client, fields: dict[str, str], label: str
+) -> None:
+    assert f"<dt>{label}</dt>" in text_of(operator, f"/accounts/{an_account(**fields).pk}")
+
+
 def test_an_old_quota_says_how_old(operator: Client) -> None:
     keep_quota(an_account(), minutes=40)
     assert "Quota of <time" in text_of(operator, "/accounts")
