@@ -80,6 +80,11 @@ class AccountPools:
         ends = dict.fromkeys(self.models or (), of_all) if of_all else limits
         return [QuotaPool(model, "", (model,), refused_until=end) for model, end in ends.items()]
 
+    def is_ready_without_quota(self, family: str) -> bool:
+        """True for a key that answers models of the family now, whose provider tells no quota."""
+        is_key = self.account.kind != "google"
+        return is_key and self.is_used and family in self.families and self._limit_of(family) is None
+
     def _limit_of(self, family: str) -> datetime | None:
         """Return when a model of the family can be used again; None while one can, or while the models are
         unknown."""
@@ -94,13 +99,14 @@ class AccountPools:
 class FamilyOutlook:
     """How long a family lasts. `ends_first` is the account that will be empty at `ends_at`, while `others`
     still have quota left. `of_week` is the outlook of the limits over a week, None for accounts without
-    them."""
+    them. `keys` are those that go on when the accounts with quotas are used up."""
 
     outlook: Outlook
     ends_first: Account | None = None
     ends_at: datetime | None = None
     others: Sequence[Account] = ()
     of_week: Outlook | None = None
+    keys: Sequence[Account] = ()
 
     @property
     def week_runs_out(self) -> Outlook | None:
@@ -117,7 +123,11 @@ def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
     pools, now = [one.pools for one in usable], timezone.now().timestamp()
     weeks = weeks_of(pools, now)
     return {
-        family: replace(_with_first_end(family, one, usable), of_week=weeks.get(family))
+        family: replace(
+            _with_first_end(family, one, usable),
+            of_week=weeks.get(family),
+            keys=[key.account for key in usable if key.is_ready_without_quota(family)],
+        )
         for family, one in outlooks_of(pools, now).items()
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from accounts.quota.outlook import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from accounts.quota.outlook import Outlook
@@ -20,19 +20,22 @@ SHORTEST = timedelta(hours=4)
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
-    """The forecast for a family of models until tonight. `lasts` tells whether its quota lasts; None while
-    that is unknown."""
+    """The forecast for a family of models until tonight. `lasts` tells whether it can be used until then;
+    None while that is unknown."""
 
     family: str
     outlook: Outlook
     lasts: bool | None
 
 
-def tonight_of(outlooks: Mapping[str, Outlook], now: datetime) -> list[Tonight]:
-    """Return the families that accounts offer. `now` is in the operator's zone, whose midnight counts."""
+def tonight_of(
+    outlooks: Mapping[str, Outlook], now: datetime, carried_on: Collection[str] = ()
+) -> list[Tonight]:
+    """Return the families that accounts offer. `now` is in the operator's zone, whose midnight counts. The
+    families `carried_on` last in any case: keys answer them when the accounts with quotas are used up."""
     end = end_of_tonight(now)
     return [
-        Tonight(family, outlook, _lasts(outlook, end))
+        Tonight(family, outlook, family in carried_on or _lasts(outlook, end))
         for family, outlook in outlooks.items()
         if outlook.fate is not Fate.NO_ACCOUNT
     ]

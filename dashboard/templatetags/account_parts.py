@@ -149,6 +149,14 @@ def _share_left(fraction: float) -> str:
 
 
 @register.filter
+def carry_on(accounts: Sequence[Account], what: str) -> SafeString:
+    """Return that these accounts carry on, the name of a single one, else their number: "3 keys carry on"."""
+    if len(accounts) == 1:
+        return format_html("<span data-private>{}</span> carries on", accounts[0])
+    return _html(f"{len(accounts)} {what} carry on")
+
+
+@register.filter
 def windows(pool: QuotaPool) -> SafeString:
     """Return the limits over five hours and a week; "" for accounts without them."""
     own = pool.newest.forecast if pool.newest else None

@@ -76,7 +76,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         "tonight": [
             (one, outlooks[one.family])
             for one in tonight_of(
-                {family: found.outlook for family, found in outlooks.items()}, timezone.localtime(now)
+                {family: found.outlook for family, found in outlooks.items()},
+                timezone.localtime(now),
+                [family for family, found in outlooks.items() if found.keys],
             )
         ],
         "notices": attention.in_order(_notices(accounts, families, now)),

@@ -11,7 +11,8 @@ from django.core.cache import cache
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from accounts.models import Account, ClientProblem, QuotaSnapshot, QuotaWindow
+from accounts.models import Account, ClientProblem, Cooldown, QuotaSnapshot, QuotaWindow
+from accounts.pool.cooldowns import ALL_MODELS
 from gateway.models import HourlyUsage, MinuteUsage, RequestLog
 from gateway.translation.response.usage import Tokens
 from tests.gateway.ledger.builders import a_record, a_refused_attempt, an_attempt, keep
@@ -138,7 +139,43 @@ def test_a_week_that_runs_out_is_told_with_its_return(operator: Client) -> None:
 
     page = text_of(operator.get("/").content.decode())
 
-    assert re.search(r"! This week: Claude runs out about \d\d:\d\d and is back at \d+ \w+ \d\d:\d\d\.", page)
+    clock = r"\d\d:\d\d"
+    assert re.search(rf"! This week: Claude runs out about {clock} and is back at \d+ \w+ {clock}\.", page)
+
+    Account.objects.create(kind="anthropic", given_name="key 1", fingerprint="1", terms_accepted_at=now)
+    assert re.search(
+        rf"! This week: the Google accounts run out of Claude about {clock} and are back at \d+ \w+ {clock}; "
+        r"until then key 1 carries on\.",
+        text_of(operator.get("/").content.decode()),
+    )
+
+
+def test_keys_carry_on_where_the_google_accounts_run_out(operator: Client) -> None:
+    add_accounts(2)
+    now = timezone.now()
+    QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(remaining_fraction=0)
+    for account in Account.objects.all():
+        QuotaSnapshot.objects.create(
+            account=account, model_id="claude-sonnet-4-6", header_mode="antigravity", remaining_fraction=1,
+            reset_at=now + timedelta(hours=2), taken_at=now - timedelta(hours=1), seen_at=now,
+        )  # fmt: skip
+    for number, kind in enumerate(("anthropic", "gemini", "gemini")):
+        Account.objects.create(
+            kind=kind, given_name=f"key {number}", fingerprint=str(number), tier="paid", terms_accepted_at=now
+        )
+
+    page = text_of(operator.get("/").content.decode())
+
+    clock = r"\d\d:\d\d"
+    yes = "✓ Tonight: yes, {} lasts past midnight. The Google accounts"
+    assert re.search(rf"{yes.format('Claude')} run out about {clock}, then key 0 carries on\.", page)
+    assert re.search(rf"{yes.format('Gemini')} are empty until {clock}; 2 keys carry on\.", page)
+
+    Cooldown.objects.create(
+        account=Account.objects.get(kind="anthropic"), model_key=ALL_MODELS, kind="SPEND_LIMIT",
+        until=now + timedelta(hours=1),
+    )  # fmt: skip
+    assert "Tonight: no, Claude runs out" in text_of(operator.get("/").content.decode())
 
 
 def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -> None:

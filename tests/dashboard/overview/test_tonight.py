@@ -34,6 +34,14 @@ def test_a_family_lasts_until_midnight(outlook: Outlook, lasts: bool | None) -> 
     assert of(outlook).lasts is lasts
 
 
+@pytest.mark.parametrize("outlook", [Outlook(Fate.EMPTY, at(0), at(3)), Outlook(Fate.RUNS_OUT, at(1), at(3))])
+def test_a_family_that_keys_carry_on_lasts(outlook: Outlook) -> None:
+    assert [one.lasts for one in tonight_of({"Claude": outlook, "Gemini": outlook}, NOON, ["Claude"])] == [
+        True,
+        False,
+    ]
+
+
 def test_families_without_an_account_have_no_sentence() -> None:
     assert tonight_of({"Gemini": Outlook(Fate.NO_ACCOUNT)}, NOON) == []
 
