@@ -27,12 +27,19 @@ def environment(request: HttpRequest) -> list[str] | None:
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the menu for Unfold, with the entry of this page as the only active one. Unfold itself takes for
+    active each whose address is a part of the page's."""
+    links = {url_name: reverse(url_name) for entries in MENU.values() for _, _, url_name in entries}
+    own = [link for link in links.values() if link.startswith(reverse("admin:index"))]
+    here = max((link for link in own if request.path.startswith(link)), key=len, default="")
     return [
-        {"title": section, "items": [_entry(*entry) for entry in entries]}
+        {
+            "title": section,
+            "items": [
+                {"title": title, "icon": icon, "link": links[url_name], "active": links[url_name] == here}
+                for title, icon, url_name in entries
+            ],
+        }
         for section, entries in MENU.items()
         if entries
     ]
-
-
-def _entry(title: str, icon: str, url_name: str) -> dict[str, str]:
-    return {"title": title, "icon": icon, "link": reverse(url_name)}

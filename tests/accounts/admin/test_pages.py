@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -53,6 +54,22 @@ def log_lines() -> list[str]:
 
 def test_each_page_names_the_version(admin_client: Client) -> None:
     assert f"version {version()}" in text_of(admin_client, LIST)
+
+
+@pytest.mark.parametrize(
+    ("path", "active"),
+    [
+        (LIST, [LIST]),
+        (f"{LIST}add/", [f"{LIST}add/"]),
+        (f"{LIST}?state=ok", [LIST]),
+        ("/admin/gateway/modelroute/", ["/admin/gateway/modelroute/"]),
+        ("/admin/password_change/", []),
+    ],
+)
+def test_the_menu_marks_the_entry_of_the_page_alone(
+    admin_client: Client, path: str, active: list[str]
+) -> None:
+    assert re.findall(r'<a href="([^"]*)" class="[^"]* active"', text_of(admin_client, path)) == active
 
 
 # The list
