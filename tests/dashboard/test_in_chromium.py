@@ -37,6 +37,7 @@ OTHERS = {
 PAGES = ["overview", *[entry.url_name for entry in MENU[1:]], "account_add", "account_import", *OTHERS]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (360, 768, 1280, 1920)
+FIRST_LINE = ("opus", "claude-opus-4-6-thinking", "gemini-3.1-pro-high")
 NOTE_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective}`));
 """
@@ -269,7 +270,7 @@ def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
         assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
     assert re.search(r"\d+ to \d+\s%", " ".join(page.locator(".models .left").all_inner_texts()))
     opus = page.locator(".answers tbody tr").first.inner_text()
-    assert re.search(r"^opus.*\sclaude-opus-4-6-thinking\s.*\sgemini-3.1-pro-high fallback", opus, re.DOTALL)
+    assert re.search(r"^opus.*\sclaude-opus-4-6-thinking\s.*\sgemini-3.1-pro-high ", opus, re.DOTALL)
     widths = page.locator("#map label").evaluate_all("all => all.map(one => one.clientWidth)")
     assert min(widths) > 200
 
@@ -283,6 +284,26 @@ def test_the_overview_leads_to_what_made_a_request_slow(page: Page, demo: LiveGa
     assert re.search(r"after 41\s+s: •+ gave no answer for 30\s+s, then •+ answered", heading.inner_text())
     page.get_by_role("button", name="Show names").click()
     assert "grace@example.com gave no answer" in heading.inner_text()
+
+
+def test_what_answers_stands_in_the_line_of_its_name(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{demo.url}/models")
+    opus = page.locator(".answers tbody tr").first.locator("b")
+    tops = opus.evaluate_all("all => all.map((one) => one.getBoundingClientRect().bottom)")
+    name, answer, then = (tops[opus.all_inner_texts().index(text)] for text in FIRST_LINE)
+    assert max(name, answer, then) - min(name, answer, then) < 5
+
+
+def test_the_lines_to_copy_come_first(page: Page, demo: LiveGateway) -> None:
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(f"{demo.url}/connect")
+        steps = page.locator("main h2").evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect().top)"
+        )
+        assert steps == sorted(steps)
+        assert page.locator("#lines").evaluate("one => one.getBoundingClientRect().bottom") < 400
 
 
 def test_a_phone_shows_the_address_whole(page: Page, demo: LiveGateway) -> None:
