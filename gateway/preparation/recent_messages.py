@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.dialects.anthropic.known_messages import History, KnownMessages
+from gateway.dialects.anthropic.known_messages import Conversation, KnownMessages
 from gateway.dialects.anthropic.plain_messages import values_if_plain
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class RecentMessages:
         """Keep the plain messages of a body that was just parsed, if they are written in it as by orjson."""
         if len(body) < self._shortest_body:
             return
-        if isinstance(messages, History):
+        if isinstance(messages, Conversation):
             seen = self._seen[0]  # `find_in` has put it there
         else:
             seen = SeenMessages(KnownMessages(), body.find(_MEMBER) + len(_MEMBER))

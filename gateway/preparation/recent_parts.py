@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from gateway.dialects.anthropic.known_messages import History
+from gateway.dialects.anthropic.known_messages import Conversation
 from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.preparation.recent_messages import RecentMessages
 from gateway.preparation.recent_tools import RecentTools
@@ -40,7 +40,7 @@ class RecentParts:
 
     def parse(self, body: Body) -> Any:
         """Parse the JSON of a body; known tools become their ToolList, messages that begin with known ones a
-        History. Raises orjson.JSONDecodeError."""
+        Conversation. Raises orjson.JSONDecodeError."""
         tools, messages = self.tools.find_in(body), self.messages.find_in(body)
         if tools is not None or messages is not None:
             places = sorted([part.place for part in (tools, messages) if part is not None])
@@ -80,5 +80,5 @@ def _put_back(value: Any, tools: SeenTools | None, messages: SeenMessages | None
         sent = value["messages"] if "messages" in value else None  # noqa: SIM401 -- no call
         if type(sent) is not list or not sent or sent[0] != _MARK:
             return False
-        value["messages"] = History(messages.known, sent[1:])
+        value["messages"] = Conversation(messages.known, sent[1:])
     return True

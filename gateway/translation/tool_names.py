@@ -106,6 +106,11 @@ class ToolUseIds:
         self._taken: dict[str, str] = {}
         self._next_numbers: dict[str, int] = {}
 
+    def copy(self) -> ToolUseIds:
+        ids = ToolUseIds()
+        ids._taken, ids._next_numbers = {**self._taken}, {**self._next_numbers}
+        return ids
+
     def to_upstream(self, tool_use_id: str) -> str:
         if tool_use_id not in self._taken and _LEGAL_ID.fullmatch(tool_use_id):
             self._taken[tool_use_id] = tool_use_id

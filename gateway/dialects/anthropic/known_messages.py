@@ -25,7 +25,7 @@ class KnownMessages:
         """What was made of some of the messages, by all else that it depends on."""
 
 
-class History(list[Message]):
+class Conversation(list[Message]):
     """The messages of a request, of which the first ``known_count`` are those of ``known``. By now ``known``
     may have more."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.dialects.anthropic.known_messages import Conversation
 from gateway.translation.request.history import CLEARED_BY_USER
 from gateway.translation.signature_families import bare_signature
 from gateway.translation.tokens.token_estimate import (
@@ -23,6 +24,7 @@ from gateway.translation.tokens.token_estimate import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.dialects.anthropic.known_messages import KnownMessages
     from gateway.dialects.anthropic.messages import MessagesRequest
     from gateway.routing.upstream_model import Family
     from gateway.translation.request.history import Block, Message
@@ -32,11 +34,14 @@ _FILES = frozenset({"image", "document"})
 
 class History(NamedTuple):
     """Turns that both APIs accept, the estimate of the request with these turns, and the result of
-    ``lacks_thinking_in_tool_loop`` for them, which matters only for Claude."""
+    ``lacks_thinking_in_tool_loop`` for them, which matters only for Claude. The first ``known_count`` turns
+    are those of the ``known`` messages."""
 
     turns: list[Message]
     estimate: InputEstimate
     lacks_thinking: bool
+    known: KnownMessages | None = None
+    known_count: int = 0
 
 
 class _Odd(Exception):
@@ -46,50 +51,82 @@ class _Odd(Exception):
 def plain_history(request: MessagesRequest, family: Family) -> History | None:
     """Return the history of a request; None for one that is not well-formed. Raises InvalidRequest for a
     request that is nested too deeply."""
-    gathered = Gathered(family)
-    gathered.add_preface(request)
-    walk = _Walk(gathered, is_for_claude=family == "claude")
+    messages, known, known_count = request.messages, None, 0
     try:
-        turns = walk.over(request.messages)
+        if isinstance(messages, Conversation):
+            # The turn of the last known message may get texts of a system message that follows.
+            known, known_count = messages.known, messages.known_count - 1
+            walk = _walk_over_known(messages, family)
+        else:
+            walk = _Walk(family)
+        walk.over(messages[walk.count :])
     except (_Odd, KeyError):
         return None
-    return History(turns, gathered.estimate(), walk.lacks_thinking)
+    gathered = Gathered(family)
+    gathered.add_preface(request)
+    gathered.add(walk.gathered)
+    return History(walk.turns, gathered.estimate(), walk.lacks_thinking, known, known_count)
+
+
+def _walk_over_known(messages: Conversation, family: Family) -> _Walk:
+    """Return a walk that has passed the known messages, most of them in an earlier request. Raises what
+    `_Walk.over` does."""
+    kept = messages.known.kept
+    key = ("walk", family)
+    walk = kept[key].copy() if key in kept and kept[key].count <= messages.known_count else _Walk(family)
+    if walk.count < messages.known_count:
+        walk.over(messages[walk.count : messages.known_count])
+        kept[key] = walk.copy()
+    return walk
 
 
 class _Walk:
     """One walk over the messages. A history has hundreds of blocks, so few functions are called for each:
     ``type(value) is`` and ``+=`` are no calls."""
 
-    def __init__(self, gathered: Gathered, *, is_for_claude: bool) -> None:
+    def __init__(self, family: Family) -> None:
+        self.count = 0
+        """The number of messages passed so far."""
+        self.turns: list[Message] = []
+        self.gathered = Gathered(family)
         self.lacks_thinking = False
-        self._gathered = gathered
-        self._is_for_claude = is_for_claude
+        self._family = family
+        self._before = ""
+        """The role of the turn before."""
         self._said: list[str] = []
-        """The texts so far, none of which may be blank."""
+        """The texts that were passed, none of which may be blank."""
         self._open_calls: list[str] = []
         """The ids of the calls in the previous turn, if it was the assistant's."""
 
-    def over(self, messages: Sequence[Message]) -> list[Message]:
-        """Return the turns. Raises _Odd, or KeyError for a role or block of an unusual form."""
+    def copy(self) -> _Walk:
+        """Return the same walk, to be continued on another way."""
+        walk = _Walk(self._family)
+        walk.count, walk.turns, walk._before = self.count, [*self.turns], self._before
+        walk.gathered.add(self.gathered)
+        walk.lacks_thinking, walk._open_calls = self.lacks_thinking, [*self._open_calls]
+        return walk
+
+    def over(self, messages: Sequence[Message]) -> None:
+        """Pass further messages. Raises _Odd, or KeyError for a role or block of an unusual form."""
         readers = {"assistant": self._read_assistant, "user": self._read_user}
-        turns: list[Message] = []
-        before = ""
+        turns = self.turns
         for message in messages:
             role, blocks = message["role"], message["content"]
             if type(blocks) is str:
                 blocks = [{"type": "text", "text": blocks}] if blocks else []
             if role == "system":
                 self._follow_with_system(message, blocks, turns)
-            elif role == before:
+            elif role == self._before:
                 raise _Odd
             else:
                 readers[role](blocks)
                 turns += [{"role": role, "content": blocks}]
-                before = role
+                self._before = role
         if "" in self._said or any(map(str.isspace, self._said)):
             raise _Odd
-        self._gathered.fixed += TOKENS_PER_MESSAGE * len(messages)
-        return turns
+        self._said = []
+        self.count += len(messages)
+        self.gathered.fixed += TOKENS_PER_MESSAGE * len(messages)
 
     def _follow_with_system(self, message: Message, blocks: list[Block], turns: list[Message]) -> None:
         """Add system texts to the preceding turn of the user. A message without texts only sets the
@@ -102,13 +139,13 @@ class _Walk:
             if block["type"] != "text":
                 raise _Odd
             self._said += (block["text"],)
-            self._gathered.texts += (block["text"],)
+            self.gathered.texts += (block["text"],)
         turns[-1] = {"role": "user", "content": [*turns[-1]["content"], *blocks]}
 
     def _read_assistant(self, blocks: list[Block]) -> None:
-        gathered = self._gathered
+        gathered = self.gathered
         calls: dict[str, None] = {}
-        has_thinking = not self._is_for_claude
+        has_thinking = self._family != "claude"
         for block in blocks:
             kind = block["type"]
             if kind == "text":
@@ -130,7 +167,7 @@ class _Walk:
             self.lacks_thinking = True
 
     def _read_user(self, blocks: list[Block]) -> None:
-        gathered = self._gathered
+        gathered = self.gathered
         answered: list[str] = []
         for block in blocks:
             kind = block["type"]

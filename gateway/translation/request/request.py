@@ -91,7 +91,8 @@ def translate_request(
     rules = answer_rules(request, answer_tool=answer_tool)
     if answer_tool is not None:
         request, schema = with_answer_tool(request), None
-    turns, estimate, lacks_thinking = _history_within_context(request, model, options, token_ratio)
+    history = _history_within_context(request, model, options, token_ratio)
+    turns, estimate = history.turns, history.estimate
     plan = plan_thinking(
         request,
         model,
@@ -99,13 +100,15 @@ def translate_request(
         default_level=options.default_thinking_level,
         may_think=not without_thinking
         and not rules.without_content
-        and not _rules_out_thinking(request, model, lacks_thinking),
+        and not _rules_out_thinking(request, model, history.lacks_thinking),
     )
     tools = translate_tools(offered_tools(request), model.family)
     names = tools.names.copy()
     keeps_thinking = not without_thinking and (plan.is_on or model.family == "gemini")
     builder = ContentsBuilder(model, names, signatures, declared=tools.names, keeps_thinking=keeps_thinking)
     answers_with_json = answer_tool is not None or schema is not None
+    if history.known is not None:
+        builder.begin_with(history.known, turns[: history.known_count])
     contents = builder.build(
         turns, may_end_with_assistant=not answers_with_json and _may_prefill(turns, model, plan)
     )

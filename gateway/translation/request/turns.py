@@ -7,7 +7,7 @@ the part for which it was issued, and calls end their turn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.google_api.content import NO_SIGNATURE_SENTINEL, Content, Part, text_part, thought_part
 from gateway.translation.request.binary_data import MEDIA_TYPES, NESTED_MEDIA_TYPES
@@ -31,6 +31,7 @@ from gateway.translation.signature_families import (
 from gateway.translation.tool_names import ToolNames, ToolUseIds, without_namespace
 
 if TYPE_CHECKING:
+    from gateway.dialects.anthropic.known_messages import KnownMessages
     from gateway.routing.upstream_model import UpstreamModel
 
 EMPTY_TURN = "."
@@ -45,6 +46,16 @@ _IN_ORDER = frozenset(
 )
 """Sequences of kinds of blocks in an assistant turn whose parts need no reordering, as in nearly all
 turns."""
+
+
+class _Built(NamedTuple):
+    """What a builder has made of the first turns, and its state then."""
+
+    contents: list[Content]
+    upstream_names: dict[str, str]
+    ids: ToolUseIds
+    calls: dict[str, tuple[str, str]]
+    files: list[Part]
 
 
 class ContentsBuilder:
@@ -73,20 +84,54 @@ class ContentsBuilder:
         self._calls: dict[str, tuple[str, str]] = {}
         # Files of the assistant turn before: Claude accepts files from the user only.
         self._files: list[Part] = []
+        self._contents: list[Content] = []
+        """The contents of the first turns, which `begin_with` has made."""
+
+    def begin_with(self, known: KnownMessages, turns: list[Message]) -> None:
+        """Make the contents of these turns of known messages, or take those of an earlier request. They
+        depend on the family, on whether thinking is kept, and on the upstream names of the functions. For
+        Gemini they also depend on the signatures at hand, and are made anew each time."""
+        if self._family == "gemini":
+            return
+        key = ("contents", self._family, self._keeps_thinking)
+        built: _Built | None = known.kept.get(key)
+        if built is not None and len(built.contents) <= len(turns) and self._has_names(built.upstream_names):
+            self._restore(built)
+        if len(self._contents) < len(turns):
+            self._contents += self._contents_of(turns[len(self._contents) :])
+            known.kept[key] = self._built()
+
+    def _has_names(self, upstream_names: dict[str, str]) -> bool:
+        for name in upstream_names:
+            if self._names.to_upstream(without_namespace(name)) != upstream_names[name]:
+                return False
+        return True
+
+    def _built(self) -> _Built:
+        """Return copies, which no other builder changes."""
+        return _Built(
+            [*self._contents], {**self._upstream_names}, self._ids.copy(), {**self._calls}, [*self._files]
+        )
+
+    def _restore(self, built: _Built) -> None:
+        self._contents, self._upstream_names = [*built.contents], {**built.upstream_names}
+        self._ids, self._calls, self._files = built.ids.copy(), {**built.calls}, [*built.files]
 
     def build(self, turns: list[Message], *, may_end_with_assistant: bool) -> list[Content]:
         if not may_end_with_assistant and turns and turns[-1]["role"] == "assistant":
             turns = [*turns, _closing_turn(turns)]
-        contents = _without_empty_turns(
-            [
-                {"role": "model", "parts": self._model_parts(turn["content"])}
-                if turn["role"] == "assistant"
-                else {"role": "user", "parts": self._user_parts(turn["content"])}
-                for turn in turns
-            ]
-        )
+        further = self._contents_of(turns[len(self._contents) :])
+        contents = _without_empty_turns([*self._contents, *further])
         _end_prefill_with_a_word(contents[-1])
         return contents
+
+    def _contents_of(self, turns: list[Message]) -> list[Content]:
+        return [
+            {"role": "model", "parts": self._model_parts(turn["content"])}
+            if turn["role"] == "assistant"
+            else {"role": "user", "parts": self._user_parts(turn["content"])}
+            for turn in turns
+        ]
 
     # --- assistant -> model ---
 

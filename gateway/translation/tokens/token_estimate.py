@@ -95,6 +95,13 @@ class Gathered:
             texts = [text for text in texts if len(text) < APART_CHARACTERS]
         return self.fixed + self.media + round(counted + text_tokens("".join(texts), self._family))
 
+    def add(self, others: Gathered) -> None:
+        """Add what was gathered elsewhere."""
+        self.texts += others.texts
+        self.inputs += others.inputs
+        self.fixed += others.fixed
+        self.media += others.media
+
     def add_preface(self, request: MessagesRequest) -> None:
         """Add system and tools."""
         if request.system:

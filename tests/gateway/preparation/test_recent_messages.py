@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.claude_code_request import claude_code_request
-from gateway.dialects.anthropic.known_messages import History
+from gateway.dialects.anthropic.known_messages import Conversation
 from gateway.dialects.anthropic.messages import MessagesParser, MessagesRequest
 from gateway.preparation.recent_messages import KEPT_SECONDS, RecentMessages
 from gateway.preparation.recent_parts import RecentParts
@@ -50,7 +50,7 @@ def read(body: bytes | bytearray, recent: RecentParts) -> MessagesRequest | None
 
 def known_in(request: MessagesRequest | None) -> int:
     assert request is not None
-    return request.messages.known_count if isinstance(request.messages, History) else 0
+    return request.messages.known_count if isinstance(request.messages, Conversation) else 0
 
 
 @st.composite
@@ -158,7 +158,7 @@ def test_the_conversations_that_came_last_are_kept() -> None:
         read(sent[0], recent)
         read(body, recent)
 
-    assert [isinstance(recent.parse(body)["messages"], History) for body in sent] == [True, False, True]
+    assert [isinstance(recent.parse(body)["messages"], Conversation) for body in sent] == [True, False, True]
 
 
 def test_a_history_is_dropped_when_it_was_not_used_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +168,10 @@ def test_a_history_is_dropped_when_it_was_not_used_for_long(monkeypatch: pytest.
 
     now += KEPT_SECONDS - 1
     recent.messages.forget_unused()
-    assert isinstance(recent.parse(body)["messages"], History)
+    assert isinstance(recent.parse(body)["messages"], Conversation)
     now += KEPT_SECONDS
     recent.messages.forget_unused()
-    assert not isinstance(recent.parse(body)["messages"], History)
+    assert not isinstance(recent.parse(body)["messages"], Conversation)
 
 
 def test_of_two_histories_the_longer_is_taken() -> None:
