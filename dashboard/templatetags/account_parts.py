@@ -14,7 +14,8 @@ from django.utils.text import capfirst
 
 from accounts.live_settings import live
 from dashboard import formats
-from dashboard.templatetags.dashboard import moment, percent
+from dashboard.elements import moment
+from dashboard.templatetags.dashboard import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
