@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 300.0
 KEPT_BYTES = 4 * 1024 * 1024
 """The most bytes of JSON in all histories together; the messages themselves take about as much again."""
-SHORTEST_BODY = 8 * 1024
-"""The shortest body whose messages are kept. Others are parsed in a few microseconds."""
 MOST_HISTORIES = 32
 LONGEST_HISTORY = 512 * 1024
 
@@ -56,14 +54,13 @@ class SeenMessages:
 class RecentMessages:
     """The histories of conversations, the one that was used last first."""
 
-    def __init__(self, most_bytes: int = KEPT_BYTES, shortest_body: int = SHORTEST_BODY) -> None:
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self._seen: list[SeenMessages] = []
         self._most_bytes = most_bytes
-        self._shortest_body = shortest_body
 
     def find_in(self, body: Body) -> SeenMessages | None:
         """Return the known history with which the body's messages begin, if there is one."""
-        if not self._seen or len(body) < self._shortest_body:
+        if not self._seen:
             return None
         found = [seen for seen in self._seen if seen.is_in(body, seen.start)]
         if not found:
@@ -79,8 +76,6 @@ class RecentMessages:
 
     def learn(self, messages: list[dict[str, Any]], body: Body) -> None:
         """Keep the plain messages of a body that was just parsed, if they are written in it as by orjson."""
-        if len(body) < self._shortest_body:
-            return
         if isinstance(messages, Conversation):
             seen = self._seen[0]  # `find_in` has put it there
         else:

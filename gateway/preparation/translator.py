@@ -44,6 +44,8 @@ less."""
 MOST_MENDED_HERE = 10_000
 """The most escapes that may be lone surrogates. With more, a worker replaces them, which takes far longer
 than parsing."""
+SHORT_BYTES = 8 * 1024
+"""A shorter body is parsed in a few microseconds, so that no parts of it are looked for."""
 FORGETTING_SECONDS = 60.0
 
 
@@ -101,13 +103,16 @@ class RequestTranslator:
         """Parse a request of a usual form; None for any other, valid or not."""
         if len(body) > PARSED_AT_ONCE_BYTES and (len(body) > LARGE_BYTES or not has_few_values(body)):
             return None
+        is_short = len(body) < SHORT_BYTES
         try:
-            request = parser.parse_plain(self._recent.parse(body))
+            value = orjson.loads(body) if is_short else self._recent.parse(body)
         except orjson.JSONDecodeError:
             return None
+        request = parser.parse_plain(value)
         if request is None or not _are_quickly_translated(request):
             return None
-        self._recent.learn(request, body)
+        if not is_short:
+            self._recent.learn(request, body)
         return request
 
     async def _read_large(self, body: Body, parser: RequestParser) -> ReadRequest:

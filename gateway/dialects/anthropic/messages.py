@@ -165,7 +165,7 @@ def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:
     known list of tools. Also raises Mismatch, KeyError or TypeError for a body that is not valid."""
     messages, tools = body["messages"], body.get("tools")
     known_values, further = 0, messages
-    if isinstance(messages, Conversation):
+    if type(messages) is Conversation:
         known_values, further = messages.known_values, messages[messages.known_count :]
     counts = [values_if_plain(message) for message in further]
     others = [message for message, count in zip(further, counts, strict=True) if not count]
@@ -178,9 +178,7 @@ def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:
     check_content([*others, messages[-1]])
     if others:
         completed = _messages(further)
-        messages = (
-            Conversation(messages.known, completed) if isinstance(messages, Conversation) else completed
-        )
+        messages = Conversation(messages.known, completed) if type(messages) is Conversation else completed
     request = _request({**body, "messages": messages, "tools": known_tools or tools}, parser.betas)
     request.may_change_tools = bool(others) and any(tool_changes(_messages(others)))
     check_choices(request)

@@ -52,31 +52,31 @@ def plain_history(request: MessagesRequest, family: Family) -> History | None:
     """Return the history of a request; None for one that is not well-formed. Raises InvalidRequest for a
     request that is nested too deeply."""
     messages, known, known_count = request.messages, None, 0
+    walk = _Walk(family)
+    walk.gathered.add_preface(request)
     try:
-        if isinstance(messages, Conversation):
+        if type(messages) is Conversation:
             # The turn of the last known message may get texts of a system message that follows.
             known, known_count = messages.known, messages.known_count - 1
-            walk = _walk_over_known(messages, family)
-        else:
-            walk = _Walk(family)
+            walk.follow(_walk_over_known(messages, family))
         walk.over(messages[walk.count :])
     except (_Odd, KeyError):
         return None
-    gathered = Gathered(family)
-    gathered.add_preface(request)
-    gathered.add(walk.gathered)
-    return History(walk.turns, gathered.estimate(), walk.lacks_thinking, known, known_count)
+    return History(walk.turns, walk.gathered.estimate(), walk.lacks_thinking, known, known_count)
 
 
 def _walk_over_known(messages: Conversation, family: Family) -> _Walk:
     """Return a walk that has passed the known messages, most of them in an earlier request. Raises what
     `_Walk.over` does."""
-    kept = messages.known.kept
-    key = ("walk", family)
-    walk = kept[key].copy() if key in kept and kept[key].count <= messages.known_count else _Walk(family)
-    if walk.count < messages.known_count:
-        walk.over(messages[walk.count : messages.known_count])
-        kept[key] = walk.copy()
+    kept, key = messages.known.kept, ("walk", family)
+    earlier: _Walk | None = kept.get(key)
+    if earlier is not None and earlier.count == messages.known_count:
+        return earlier
+    walk = _Walk(family)
+    if earlier is not None and earlier.count < messages.known_count:
+        walk.follow(earlier)
+    walk.over(messages[walk.count : messages.known_count])
+    kept[key] = walk
     return walk
 
 
@@ -98,13 +98,11 @@ class _Walk:
         self._open_calls: list[str] = []
         """The ids of the calls in the previous turn, if it was the assistant's."""
 
-    def copy(self) -> _Walk:
-        """Return the same walk, to be continued on another way."""
-        walk = _Walk(self._family)
-        walk.count, walk.turns, walk._before = self.count, [*self.turns], self._before
-        walk.gathered.add(self.gathered)
-        walk.lacks_thinking, walk._open_calls = self.lacks_thinking, [*self._open_calls]
-        return walk
+    def follow(self, earlier: _Walk) -> None:
+        """Begin where another walk has come to."""
+        self.count, self.turns, self._before = earlier.count, [*earlier.turns], earlier._before
+        self.gathered.add(earlier.gathered)
+        self.lacks_thinking, self._open_calls = earlier.lacks_thinking, earlier._open_calls
 
     def over(self, messages: Sequence[Message]) -> None:
         """Pass further messages. Raises _Odd, or KeyError for a role or block of an unusual form."""

@@ -34,12 +34,6 @@ TOOLS = [
 ]
 
 
-def knowing() -> RecentParts:
-    parts = RecentParts()
-    parts.messages = RecentMessages(shortest_body=0)
-    return parts
-
-
 def read(body: bytes | bytearray, recent: RecentParts) -> MessagesRequest | None:
     """Read a body as RequestTranslator does."""
     request = PARSER.parse_plain(recent.parse(body))
@@ -84,7 +78,7 @@ def value_or_error(body: bytes | bytearray, recent: RecentParts | None = None) -
 @given(st.lists(bodies(), min_size=2, max_size=6))
 @settings(max_examples=500)
 def test_the_value_and_the_request_are_the_same(sent: list[bytes]) -> None:
-    recent = knowing()
+    recent = RecentParts()
 
     for body in sent:
         for kind in (bytes, bytearray):
@@ -130,7 +124,7 @@ def test_known_messages_are_shared() -> None:
     ],
 )
 def test_another_history_is_not_taken_for_a_known_one(changed: list[dict[str, Any]]) -> None:
-    recent = knowing()
+    recent = RecentParts()
     read(orjson.dumps(a_body(*MESSAGES[:3])), recent)
     body = orjson.dumps(a_body(*changed))
 
@@ -142,7 +136,7 @@ def test_another_history_is_not_taken_for_a_known_one(changed: list[dict[str, An
 
 def test_messages_in_another_spelling_are_not_kept() -> None:
     body = orjson.dumps(a_body(*MESSAGES[:3])).replace(b"Hello", b"H\\u0065llo")
-    recent = knowing()
+    recent = RecentParts()
 
     read(body, recent)
 
@@ -150,9 +144,9 @@ def test_messages_in_another_spelling_are_not_kept() -> None:
 
 
 def test_the_conversations_that_came_last_are_kept() -> None:
-    recent = knowing()
+    recent = RecentParts()
     sent = [orjson.dumps(a_body(user(f"{number}" * 400), *MESSAGES[1:3])) for number in range(3)]
-    recent.messages = RecentMessages(most_bytes=2_000, shortest_body=0)
+    recent.messages = RecentMessages(most_bytes=2_000)
 
     for body in sent:
         read(sent[0], recent)
@@ -162,7 +156,7 @@ def test_the_conversations_that_came_last_are_kept() -> None:
 
 
 def test_a_history_is_dropped_when_it_was_not_used_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    recent, body, now = knowing(), orjson.dumps(a_body(*MESSAGES[:3])), 1_000.0
+    recent, body, now = RecentParts(), orjson.dumps(a_body(*MESSAGES[:3])), 1_000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     read(body, recent)
 
@@ -175,7 +169,7 @@ def test_a_history_is_dropped_when_it_was_not_used_for_long(monkeypatch: pytest.
 
 
 def test_of_two_histories_the_longer_is_taken() -> None:
-    recent = knowing()
+    recent = RecentParts()
     bodies = [orjson.dumps(a_body(*MESSAGES[:count], user(f"{count}"))) for count in (3, 1)]
     for body in bodies:
         read(body, recent)
