@@ -232,12 +232,13 @@ def test_volume_is_drawn_with_its_numbers(operator: Client, span: str, stack: st
     assert ": 7, claude" in page
 
 
-def test_the_client_that_uses_most_is_named_beside_others(operator: Client) -> None:
+@pytest.mark.parametrize("span", ["24h", "7d"])
+def test_the_client_that_uses_most_is_named_beside_others(operator: Client, span: str) -> None:
     keep(a_record(client="alice"))
-    alone = operator.get("/", {"span": "7d"}).content.decode()
+    alone = operator.get("/", {"span": span}).content.decode()
     keep(a_record(client="bob", attempts=[an_attempt(tokens=Tokens(9_000))]))
     cache.clear()  # spans of days are kept for a while
-    beside = text_of(operator.get("/", {"span": "7d"}).content.decode())
+    beside = text_of(operator.get("/", {"span": span}).content.decode())
 
     assert "alice" not in alone.partition("Newest requests")[0]
     assert re.search(r"\d+ % by bob", unescape(beside))
