@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from dashboard.formats import seconds
 from dashboard.requests.operator_text import names_by_label, next_try_is_past, operator_text, with_one_reason
 from dashboard.requests.outcomes import LONG_SECONDS
-from gateway.errors import OUR_FAULT
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
@@ -32,7 +31,7 @@ ADVICE = {
     "rate_limit_error": "Wait until then, add an account, or let another model answer (setting FALLBACK).",
     "timeout_error": "Try again. When it happens often, Google is slow for this model: use another one.",
     "overloaded_error": "Try again in a moment, or use another model.",
-    "api_error": "Send it again: the request was not the cause. When that repeats, use another model.",
+    "api_error": "Try again. When it happens again, the server's log says more.",
 }
 """What the operator can do, by error type of the Messages API."""
 IS_PAST = "Send it again: that is past."
@@ -44,7 +43,6 @@ NO_ANSWER = "no answer "
 TOO_LONG = "prompt too long"
 SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
 OPERATOR_MUST_ACT = "The accounts page says what each account needs."
-GATEWAY_FAILED = "Send it again. `manage.py diagnose` with its id gathers what an issue needs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,10 @@ class Explanation:
     """What took most of the time of a slow answer, as the sentence has it, without a full stop."""
     accounts: frozenset[str] = frozenset()
     """The names of accounts in the sentence and the cause, for pages that can hide them."""
+
+    @property
+    def points_to_log(self) -> bool:
+        return self.advice == ADVICE["api_error"]
 
 
 class _Span(NamedTuple):
@@ -150,9 +152,12 @@ def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Spa
             text = f"it waited {seconds(waited)} before the {ordinal(number)} try"
             yield _Span(f"{text}, then {row.account} answered", waited, frozenset({row.account}))
         if number < len(attempts):
-            after = "it answered when asked again" if name == row.account else f"{row.account} answered"
-            text = f"{_failed_try(attempt)}, then {after}"
-            yield _Span(text, attempt.took_seconds, frozenset({name, row.account}))
+            text = f"{_failed_try(attempt)}, then {'' if name == row.account else f'{row.account} '}answered"
+            yield _Span(
+                f"{text} at the {ordinal(len(attempts))} try",
+                attempt.took_seconds,
+                frozenset({name, row.account}),
+            )
         else:
             began = (attempt.started_at - row.started_at).total_seconds()
             took = max(0.0, row.first_event_seconds - began)
@@ -219,6 +224,4 @@ def _needs_account(status: int | None, error: str) -> bool:
 def _advice(problem: str, status: int | None, error: str) -> str:
     if _needs_account(status, error):
         return OPERATOR_MUST_ACT
-    if error.startswith(OUR_FAULT):
-        return GATEWAY_FAILED
     return ADVICE.get(problem, ADVICE["api_error"])

@@ -4,7 +4,6 @@ requests."""
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, Q
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from dashboard.account_pools import AccountPools
     from dashboard.overview.attention import Notice
     from dashboard.requests.explanation import Explanation
-    from gateway.ledger.usage import Totals
 
 NEWEST = 8
 MOST_QUOTAS = 8
@@ -148,8 +146,7 @@ def _least_first(accounts: list[AccountPools]) -> list[ShownQuota]:
 
 
 def _volume(span: timedelta) -> Mapping[str, Any]:
-    by_client = usage.over(span, "clients", partial(usage.totals_by, "client"))
-    total = usage.sum_of(by_client.values())
+    total = usage.over(span, "totals", usage.totals)
     all_input = total.tokens.all_input
     failed = total.failed + total.interrupted
     return {
@@ -157,20 +154,7 @@ def _volume(span: timedelta) -> Mapping[str, Any]:
         "failed": failed,
         "failed_share": failed / total.requests if total.requests else None,
         "cached_share": total.cache_read_tokens / all_input if all_input else None,
-        "largest_client": _largest(by_client, total),
     }
-
-
-def _largest(by_client: Mapping[str, Totals], total: Totals) -> tuple[str, float] | None:
-    """Return the client with the most tokens, and its share of all; None for a single client."""
-    if len(by_client) < 2 or not (tokens := _tokens(total)):
-        return None
-    name = max(by_client, key=lambda one: _tokens(by_client[one]))
-    return name, _tokens(by_client[name]) / tokens
-
-
-def _tokens(total: Totals) -> int:
-    return total.tokens.all_input + total.output_tokens
 
 
 def _first_events(span: timedelta) -> Mapping[str, Any]:

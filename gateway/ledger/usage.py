@@ -165,12 +165,8 @@ def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
 
 
 def totals(since: datetime) -> Totals:
-    return sum_of(totals_by("client", since).values())
-
-
-def sum_of(parts: Iterable[Totals]) -> Totals:
     total = Totals()
-    for one in parts:
+    for one in totals_by("client", since).values():
         total.add(asdict(one))
     return total
 

@@ -51,7 +51,7 @@ def test_a_slow_answer_names_the_account_that_took_longest() -> None:
     explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
 
     assert explanation.sentence.replace(SPACE, " ") == (
-        "Answered after 41 s: grace gave no answer for 30 s, then ada answered."
+        "Answered after 41 s: grace gave no answer for 30 s, then ada answered at the third try."
     )
     assert explanation.cause in explanation.sentence
     assert explanation.accounts == {"ada", "grace"}
@@ -62,7 +62,7 @@ def test_a_failed_try_that_took_longest_says_why_it_failed() -> None:
     tries = [a_try(0, 4.1, "empty answer"), a_try(4.1, 36.9, "answered")]
 
     assert sentence(row, *tries) == (
-        "Answered after 41 s: ada failed after 4.1 s (empty answer), then it answered when asked again."
+        "Answered after 41 s: ada failed after 4.1 s (empty answer), then answered at the second try."
     )
 
 
