@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -11,7 +12,8 @@ from dashboard.charts import figures, shapes
 from gateway.ledger import usage
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
 
     from gateway.ledger.usage import Totals
 
@@ -39,13 +41,18 @@ class VolumeChart:
 def volume_chart(span: str, stack: str, now: datetime) -> VolumeChart:
     """Return the chart, with one query. `span` is a key of figures.GRAINS, `stack` one of STACKS."""
     grain, zone = figures.GRAINS[span], timezone.get_current_timezone()
-    read = usage.history_by_minute if grain.sums == figures.MINUTE else usage.history
-    history = usage.over(grain.span, read.__name__, read)
+    history = requests_over(grain.span, by_minute=grain.sums == figures.MINUTE)
     volume = STACKS[stack](history, grain, now, zone, _requests)
     bars = shapes.stacked_bars(volume.columns, volume.series)
     moments = [at for at, _ in volume.columns]
     labels = [TimeLabel(moments[index], index / len(moments)) for index in shapes.round_times(moments, zone)]
     return VolumeChart(bars, labels, _colours(volume.series, stack))
+
+
+def requests_over(span: timedelta, *, by_minute: bool = False) -> Mapping[datetime, figures.Models]:
+    """Return totals with the number of requests alone, by hour or minute and model, with one query."""
+    read = usage.history_by_minute if by_minute else usage.history
+    return usage.over(span, f"requests-{read.__name__}", partial(read, columns=("requests",)))
 
 
 def _requests(total: Totals) -> float:

@@ -4,6 +4,7 @@ requests."""
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import Count, Q
@@ -27,7 +28,7 @@ from dashboard.views.accounts.states import solving_actions
 from dashboard.views.connect import OPERATOR
 from dashboard.views.request import MOST_WITH_ONE_ID
 from gateway.ledger import search, usage
-from gateway.ledger.record import HUNG_UP
+from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS
 from gateway.ledger.writer import LARGEST_BATCH
 from gateway.models import RequestLog
 from gateway.service import running_gateway
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 NEWEST = 8
 MOST_QUOTAS = 8
 MOST_DRY = 3
+SHOWN = ("requests", "failed", "interrupted", *TOKEN_COLUMNS)
+"""The columns of usage.Totals that the tiles show."""
 RECENT = timedelta(minutes=5)
 
 
@@ -146,7 +149,8 @@ def _least_first(accounts: list[AccountPools]) -> list[ShownQuota]:
 
 
 def _volume(span: timedelta) -> Mapping[str, Any]:
-    total = usage.over(span, "totals", usage.totals)
+    clients = usage.over(span, "clients-of-overview", partial(usage.totals_by, "client", columns=SHOWN))
+    total = usage.sum_of(clients.values())
     all_input = total.tokens.all_input
     failed = total.failed + total.interrupted
     return {

@@ -13,6 +13,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from dashboard.charts import figures
+from dashboard.charts.volume import requests_over
 from dashboard.pages import operator_page, render_page
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from gateway.ledger import usage
@@ -165,8 +166,7 @@ def _week(span: timedelta) -> list[WeekdayRow]:
     """Return the requests by weekday and hour, for a span of at least a week; else an empty list."""
     if span < timedelta(days=7):
         return []
-    history = usage.over(span, usage.history.__name__, usage.history)
-    week = figures.week(history, timezone.get_current_timezone(), lambda total: total.requests)
+    week = figures.week(requests_over(span), timezone.get_current_timezone(), lambda total: total.requests)
     return [
         WeekdayRow(day, [HourCell(number, number / week.most if week.most else 0) for number in numbers])
         for day, numbers in zip(calendar.day_name, week.rows, strict=True)

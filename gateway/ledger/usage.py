@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.core.cache import cache
@@ -24,7 +23,7 @@ from gateway.pricing.prices import as_dollars
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from gateway.translation.response.usage import Tokens
 
@@ -32,6 +31,8 @@ HOUR = timedelta(hours=1)
 SPENT = ("attempts", *TOKEN_COLUMNS, *COST_COLUMNS)
 """The columns that count for the account and model of each attempt; the others count where the request
 ended."""
+ALL = (*SUMMED, "unattempted")
+"""The columns of Totals."""
 DIMENSIONS = {"model": "upstream_model", "account": "account", "client": "client"}
 """The dimensions, which are columns of HourlyUsage, each with its column in RequestLog."""
 MOST_SESSIONS = 1000
@@ -151,41 +152,48 @@ def over(span: timedelta, name: str, read: Callable[[datetime], Found]) -> Found
     return cast("Found", cache.get_or_set(key, lambda: read(since), KEPT_SECONDS))
 
 
-def totals_by(dimension: str, since: datetime) -> dict[str, Totals]:
-    """Return totals by value of `dimension`, one of DIMENSIONS, with the most requests first."""
+def totals_by(dimension: str, since: datetime, columns: Collection[str] = ALL) -> dict[str, Totals]:
+    """Return totals by value of `dimension`, one of DIMENSIONS, with the most requests first. Only `columns`
+    of them are summed up, which is faster for few; the others stay 0."""
     since = beginning(since)
     first_whole_hour = since if since == _hour_of(since) else _hour_of(since) + HOUR
     totals: defaultdict[str, Totals] = defaultdict(Totals)
     sums = HourlyUsage.objects.filter(hour__gte=first_whole_hour)
-    _add(totals, sums.values(dimension).annotate(**_sums()), dimension)
+    _add(totals, sums.values(dimension).annotate(**_sums(columns)), dimension)
     if since < first_whole_hour:
         rows = RequestLog.objects.filter(started_at__gte=since, started_at__lt=first_whole_hour)
-        _add_rows(totals, rows, DIMENSIONS[dimension])
+        _add_rows(totals, rows, DIMENSIONS[dimension], columns)
     return dict(sorted(totals.items(), key=lambda item: (-item[1].requests, -item[1].attempts, item[0])))
 
 
 def totals(since: datetime) -> Totals:
+    return sum_of(totals_by("client", since).values())
+
+
+def sum_of(parts: Iterable[Totals]) -> Totals:
     total = Totals()
-    for one in totals_by("client", since).values():
+    for one in parts:
         total.add(asdict(one))
     return total
 
 
-def history(since: datetime) -> dict[datetime, dict[str, Totals]]:
-    """Return totals by hour and model, oldest first; hours without a request are left out."""
-    return _history(HourlyUsage.objects.filter(hour__gte=_hour_of(since)), "hour")
+def history(since: datetime, columns: Collection[str] = ALL) -> dict[datetime, dict[str, Totals]]:
+    """Return totals by hour and model, oldest first; hours without a request are left out. `columns` are as
+    in `totals_by`."""
+    return _history(HourlyUsage.objects.filter(hour__gte=_hour_of(since)), "hour", columns)
 
 
-def history_by_minute(since: datetime) -> dict[datetime, dict[str, Totals]]:
+def history_by_minute(since: datetime, columns: Collection[str] = ALL) -> dict[datetime, dict[str, Totals]]:
     """Return the same by minute, for the last day."""
-    return _history(MinuteUsage.objects.filter(minute__gte=since.replace(second=0, microsecond=0)), "minute")
+    minutes = MinuteUsage.objects.filter(minute__gte=since.replace(second=0, microsecond=0))
+    return _history(minutes, "minute", columns)
 
 
 def _history(
-    sums: QuerySet[HourlyUsage] | QuerySet[MinuteUsage], moment: str
+    sums: QuerySet[HourlyUsage] | QuerySet[MinuteUsage], moment: str, columns: Collection[str]
 ) -> dict[datetime, dict[str, Totals]]:
     found: dict[datetime, dict[str, Totals]] = {}
-    for row in sums.values(moment, "model").order_by(moment, "model").annotate(**_sums()):
+    for row in sums.values(moment, "model").order_by(moment, "model").annotate(**_sums(columns)):
         total = found.setdefault(row[moment], {}).setdefault(row["model"], Totals())
         total.add(_summed(dict(row)))
     return found
@@ -222,9 +230,10 @@ def newest_times(since: datetime, limit: int = MOST_TIMES) -> Times:
     span."""
     newest = RequestLog.objects.filter(started_at__gte=since).order_by("-started_at")
     rows = list(newest.values_list("first_event_seconds", "request_id")[: limit + 1])
-    heard = [(first, row) for first, row in rows[:limit] if first is not None]
-    _, slowest_id = max(heard, key=itemgetter(0), default=(0.0, ""))
-    return Times([first for first, _ in heard], slowest_id, is_complete=len(rows) <= limit)
+    times = [first for first, _ in rows[:limit] if first is not None]
+    slowest = max(times, default=None)
+    slowest_id = "" if slowest is None else next(row for first, row in rows if first == slowest)
+    return Times(times, slowest_id, is_complete=len(rows) <= limit)
 
 
 def newest_names(since: datetime, limit: int = MOST_TIMES) -> dict[str, int]:
@@ -233,9 +242,15 @@ def newest_names(since: datetime, limit: int = MOST_TIMES) -> dict[str, int]:
     return dict(Counter(newest.values_list("client_model", flat=True)[:limit]))
 
 
-def _sums() -> dict[str, Aggregate]:
+def _sums(columns: Collection[str]) -> dict[str, Aggregate]:
     unattempted = Case(When(model="", then=F("requests")), default=F("interrupted"))
-    return {**{f"sum_{name}": Sum(name) for name in SUMMED}, "sum_unattempted": Sum(unattempted)}
+    sums = {**{name: Sum(name) for name in SUMMED}, "unattempted": Sum(unattempted)}
+    return _of(columns, sums)
+
+
+def _of(columns: Collection[str], sums: Mapping[str, Aggregate]) -> dict[str, Aggregate]:
+    """Return the sums of these columns with names that are no columns of a table."""
+    return {f"sum_{name}": one for name, one in sums.items() if name in columns}
 
 
 def _hour_of(at: datetime) -> datetime:
@@ -251,40 +266,40 @@ def _summed(row: dict[str, Any]) -> dict[str, Any]:
     return {name.removeprefix("sum_"): value for name, value in row.items() if name.startswith("sum_")}
 
 
-def _add_rows(totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str) -> None:
+def _add_rows(
+    totals: defaultdict[str, Totals], rows: QuerySet[RequestLog], column: str, columns: Collection[str]
+) -> None:
     """Add the sums that rows_and_sums.py makes of requests when they end."""
     ended = rows.exclude(duration_seconds=None, problem=None)
     # Duration and tokens of interrupted requests are unknown.
     known = Q(duration_seconds__isnull=False)
     waited = known & Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
-    _add(
-        totals,
-        ended.values(column).annotate(
-            sum_requests=Count("pk"),
-            sum_failed=Count(
-                "pk", filter=~Q(problem__in=[HUNG_UP, RequestLog.INTERRUPTED]) & ~Q(problem=None)
-            ),
-            sum_hung_up=Count("pk", filter=Q(problem=HUNG_UP)),
-            sum_interrupted=Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
-            sum_retried=Count("pk", filter=known & Q(attempts__gt=1)),
-            sum_retried_well=Count("pk", filter=Q(attempts__gt=1, problem=None)),
-            sum_unattempted=Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
-            sum_fallback=Count("pk", filter=known & Q(fallback=True)),
-            sum_waited=Count("pk", filter=waited),
-            sum_waited_seconds=Sum("waited_seconds", filter=waited),
-            sum_begun=Count("first_event_seconds", filter=known),
-            sum_first_event_seconds=Sum("first_event_seconds", filter=known),
-            sum_duration_seconds=Sum("duration_seconds"),
-            **_spent("pk", ANSWERED_AT_ONCE),
-        ),
-        column,
-    )
+    failed = ~Q(problem__in=[HUNG_UP, RequestLog.INTERRUPTED]) & ~Q(problem=None)
+    sums = {
+        "requests": Count("pk"),
+        "failed": Count("pk", filter=failed),
+        "hung_up": Count("pk", filter=Q(problem=HUNG_UP)),
+        "interrupted": Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
+        "retried": Count("pk", filter=known & Q(attempts__gt=1)),
+        "retried_well": Count("pk", filter=Q(attempts__gt=1, problem=None)),
+        "unattempted": Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
+        "fallback": Count("pk", filter=known & Q(fallback=True)),
+        "waited": Count("pk", filter=waited),
+        "waited_seconds": Sum("waited_seconds", filter=waited),
+        "begun": Count("first_event_seconds", filter=known),
+        "first_event_seconds": Sum("first_event_seconds", filter=known),
+        "duration_seconds": Sum("duration_seconds"),
+        **_spent("pk", ANSWERED_AT_ONCE),
+    }
+    _add(totals, ended.values(column).annotate(**_of(columns, sums)), column)
+    if not (spent_sums := _of(columns, _spent("number"))):
+        return
     spent = RequestAttempt.objects.filter(request__in=ended)
     key = "request__client" if column == "client" else column.removeprefix("upstream_")
-    _add(totals, spent.values(key).annotate(**_spent("number")), key)
+    _add(totals, spent.values(key).annotate(**spent_sums), key)
 
 
 def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
     """Return sums over attempts, or over requests that were answered by one attempt."""
-    tokens = {f"sum_{name}": Sum(name, filter=which) for name in SPENT if name != "attempts"}
-    return {"sum_attempts": Count(key, filter=which), **tokens}
+    tokens = {name: Sum(name, filter=which) for name in SPENT if name != "attempts"}
+    return {"attempts": Count(key, filter=which), **tokens}

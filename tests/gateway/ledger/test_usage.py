@@ -222,6 +222,26 @@ def test_hourly_sums_are_the_sums_of_the_rows() -> None:
     )
 
 
+@pytest.mark.parametrize("columns", [("requests",), ("failed", "input_tokens", "cost"), ("unattempted",)])
+def test_columns_that_are_not_asked_for_stay_zero(columns: tuple[str, ...]) -> None:
+    a_crowd(5)
+    since = timezone.now() - timedelta(hours=3, minutes=7)
+
+    def wanted(total: Totals) -> Totals:
+        return Totals(**{name: getattr(total, name) for name in columns})
+
+    for dimension in DIMENSIONS:
+        whole = usage.totals_by(dimension, since)
+        found = usage.totals_by(dimension, since, columns)
+        assert found == {name: wanted(one) for name, one in whole.items() if name in found}
+        assert all(wanted(one) == Totals() for name, one in whole.items() if name not in found)
+    for read in (usage.history, usage.history_by_minute):
+        assert read(since, columns) == {
+            at: {model: wanted(total) for model, total in models.items()}
+            for at, models in read(since).items()
+        }
+
+
 def test_most_requests_come_first() -> None:
     grace = [an_attempt(account_name="grace@example.com")]
     now = time.time()
