@@ -29,11 +29,28 @@ ADVICE = {
     "not_found_error": "Ask for a model that an account offers, or add a route for this name.",
     "request_too_large": "Send less: shorten the conversation, or leave out large files and images.",
     "rate_limit_error": "Wait until then, add an account, or let another model answer (setting FALLBACK).",
-    "timeout_error": "Try again. When it happens often, Google is slow for this model: use another one.",
-    "overloaded_error": "Try again in a moment, or use another model.",
-    "api_error": "Try again. When it happens again, the server's log says more.",
+    "timeout_error": "Send it again. If it fails again, the provider is slow: ask for another model.",
+    "overloaded_error": "Send it again in a moment. If it fails again, ask for another model.",
+    "api_error": (
+        "Send it again. If it fails again, the fault is the provider's: wait some minutes, or ask for "
+        "another model."
+    ),
 }
 """What the operator can do, by error type of the Messages API."""
+ADVICE_BY_STATUS = {
+    500: (
+        "Send it again. If it fails again, it is a fault of this gateway: report it with what "
+        "`manage.py diagnose` prints for this id."
+    ),
+    503: "Send it again in a moment: the gateway was not ready for it.",
+    508: (
+        "Correct the address of the account: it leads back to a gateway that this request has passed already."
+    ),
+}
+"""The same for an api_error, by HTTP status; others are as in ADVICE."""
+SEND_THE_REST = "Send it again: what has arrived of the answer is not the whole of it."
+PROVIDERS = {"api_error", "overloaded_error", "timeout_error"}
+"""The types of errors whose cause can be one account or its provider."""
 IS_PAST = "Send it again: that is past."
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
 SEND_AGAIN = "Send it again."
@@ -62,9 +79,8 @@ class Explanation:
     accounts: frozenset[str] = frozenset()
     """The names of accounts in the sentence and the cause, for pages that can hide them."""
 
-    @property
-    def points_to_log(self) -> bool:
-        return self.advice == ADVICE["api_error"]
+    is_providers: bool = False
+    """True when the cause may be the account or its provider, so that its other failures tell more."""
 
 
 class _Span(NamedTuple):
@@ -84,7 +100,9 @@ def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> 
         return _answered(row, attempts)
     if row.problem == HUNG_UP:
         return Explanation(
-            _hung_up(row), advice="Esc in Claude Code does this, and so does a client's timeout."
+            _hung_up(row),
+            advice="Nothing to mend: Esc in Claude Code does this. If nobody pressed it, the client's "
+            "timeout is too short.",
         )
     if row.problem == row.INTERRUPTED:
         return Explanation(STOPPED, advice=SEND_AGAIN)
@@ -101,7 +119,8 @@ def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanatio
     by = f" by the fallback {row.upstream_model}" if row.fallback else ""
     if cause := _cause(row, attempts):
         return Explanation(
-            f"Answered{by} after {seconds(row.duration_seconds)}: {cause.text}.",
+            f"{cause.text}. The first event came after {seconds(row.first_event_seconds)}, the end after "
+            f"{seconds(row.duration_seconds)}{by and f',{by}'}.",
             cause=cause.text,
             accounts=cause.accounts,
         )
@@ -149,20 +168,17 @@ def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Spa
     for number, attempt in enumerate(attempts, 1):
         waited, name = attempt.waited_seconds, attempt.account
         if waited >= NOTICEABLE_WAIT_SECONDS:
-            text = f"it waited {seconds(waited)} before the {ordinal(number)} try"
+            text = f"{seconds(waited)} of waiting"
             yield _Span(f"{text}, then {row.account} answered", waited, frozenset({row.account}))
         if number < len(attempts):
-            text = f"{_failed_try(attempt)}, then {'' if name == row.account else f'{row.account} '}answered"
+            then = "answered when asked again" if name == row.account else f"{row.account} answered"
             yield _Span(
-                f"{text} at the {ordinal(len(attempts))} try",
-                attempt.took_seconds,
-                frozenset({name, row.account}),
+                f"{_failed_try(attempt)}, then {then}", attempt.took_seconds, frozenset({name, row.account})
             )
         else:
             began = (attempt.started_at - row.started_at).total_seconds()
             took = max(0.0, row.first_event_seconds - began)
-            at_try = f" at the {ordinal(number)} try" if number > 1 else ""
-            text = f"{name} took {seconds(took)} to the first event{at_try}"
+            text = f"{name} took {seconds(took)} to the first event"
             yield _Span(text, took, frozenset({name}))
 
 
@@ -190,10 +206,20 @@ def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     return Explanation(
         f"{what}{_at_try(row)}{after}{because}.",
         operator_text(row.error, row.started_at) or NOT_STORED,
-        SHORTEN if last.startswith(TOO_LONG) else _advice(row.problem or "", row.status, row.error),
+        _advice_on(row, last),
         _needs_account(row.status, row.error),
         row.problem == "rate_limit_error",
+        is_providers=bool(row.account) and row.problem in PROVIDERS and row.status not in ADVICE_BY_STATUS,
     )
+
+
+def _advice_on(row: RequestLog, last: str) -> str:
+    """Return what to do about a failed request. `last` is the reason of its last attempt."""
+    if last.startswith(TOO_LONG):
+        return SHORTEN
+    if has_broken_off(row) and row.problem in PROVIDERS:
+        return f"{SEND_THE_REST} If it breaks off again, ask for another model."
+    return _advice(row.problem or "", row.status, row.error)
 
 
 def note(
@@ -224,4 +250,6 @@ def _needs_account(status: int | None, error: str) -> bool:
 def _advice(problem: str, status: int | None, error: str) -> str:
     if _needs_account(status, error):
         return OPERATOR_MUST_ACT
-    return ADVICE.get(problem, ADVICE["api_error"])
+    if problem in ADVICE and problem != "api_error":
+        return ADVICE[problem]
+    return ADVICE_BY_STATUS.get(status or 0, ADVICE["api_error"])

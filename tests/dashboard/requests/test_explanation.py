@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.requests.explanation import ADVICE, NOT_STORED, SHORTEN, explain, ordinal
+from dashboard.requests.explanation import ADVICE, NOT_STORED, SEND_THE_REST, SHORTEN, explain, note, ordinal
 from gateway.errors import GatewayError
 from gateway.models import RequestAttempt, RequestLog
 from tests.gateway.ledger.builders import MORNING
@@ -51,7 +51,8 @@ def test_a_slow_answer_names_the_account_that_took_longest() -> None:
     explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
 
     assert explanation.sentence.replace(SPACE, " ") == (
-        "Answered after 41 s: grace gave no answer for 30 s, then ada answered at the third try."
+        "grace gave no answer for 30 s, then ada answered. "
+        "The first event came after 32 s, the end after 41 s."
     )
     assert explanation.cause in explanation.sentence
     assert explanation.accounts == {"ada", "grace"}
@@ -62,28 +63,30 @@ def test_a_failed_try_that_took_longest_says_why_it_failed() -> None:
     tries = [a_try(0, 4.1, "empty answer"), a_try(4.1, 36.9, "answered")]
 
     assert sentence(row, *tries) == (
-        "Answered after 41 s: ada failed after 4.1 s (empty answer), then answered at the second try."
+        "ada failed after 4.1 s (empty answer), then answered when asked again. "
+        "The first event came after 6.0 s, the end after 41 s."
     )
 
 
 def test_a_slow_first_try_was_the_providers() -> None:
     row = a_row(first_event_seconds=8.6, duration_seconds=13.0)
     assert sentence(row, a_try(0, 13.0, "answered")) == (
-        "Answered after 13 s: ada took 8.6 s to the first event, all of it the provider's time."
+        "ada took 8.6 s to the first event, all of it the provider's time. "
+        "The first event came after 8.6 s, the end after 13 s."
     )
 
 
 def test_a_wait_can_be_what_took_longest() -> None:
     row = a_row(first_event_seconds=5.5, waited_seconds=5.0, duration_seconds=7.0)
     assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)) == (
-        "Answered after 7.0 s: it waited 5.0 s before the first try, then ada answered."
+        "5.0 s of waiting, then ada answered. The first event came after 5.5 s, the end after 7.0 s."
     )
 
 
 def test_the_last_try_can_be_what_took_longest() -> None:
     row = a_row(attempts=2, first_event_seconds=5.0)
-    assert sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered")).endswith(
-        ": ada took 4.0 s to the first event at the second try."
+    assert sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered")).startswith(
+        "ada took 4.0 s to the first event. The first event came after 5.0 s"
     )
 
 
@@ -96,6 +99,8 @@ def test_without_one_long_part_none_is_named() -> None:
 
 def test_a_fallback_is_named() -> None:
     assert sentence(a_row(fallback=True)).startswith("Answered by the fallback opus at the first try")
+    slow = a_row(fallback=True, first_event_seconds=8.6, duration_seconds=13.0)
+    assert sentence(slow, a_try(0, 13.0, "answered")).endswith("the end after 13 s, by the fallback opus.")
 
 
 def test_an_open_request_says_how_long_it_runs() -> None:
@@ -143,6 +148,39 @@ def test_a_broken_stream_broke_off() -> None:
         "Broke off at the first try after 9.0 s; 0.50 s to the first event."
     )
     assert sentence(row, a_try(0, 9.0, "quota")).endswith("to the first event: quota.")
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "said"),
+    [
+        ("api_error", 500, "`manage.py diagnose`"),
+        ("api_error", 502, "wait some minutes, or ask for another model"),
+        ("api_error", 503, "the gateway was not ready"),
+        ("api_error", 508, "Correct the address of the account"),
+        ("overloaded_error", 529, "ask for another model"),
+        ("timeout_error", 504, "ask for another"),
+        ("a kind to come", 502, "wait some minutes"),
+    ],
+)
+def test_a_failure_says_what_a_person_can_do(problem: str, status: int, said: str) -> None:
+    row = a_failed_row(problem=problem, status=status)
+    assert said in explain(row, [a_try(0, 1, "server error")], 0).advice
+    assert said in note(row.outcome, row.status, "", row.started_at)
+
+
+def test_an_answer_that_broke_off_is_sent_again() -> None:
+    row = a_failed_row(first_event_seconds=0.5, duration_seconds=9.0)
+    assert explain(row, [a_try(0, 9.0, "broke off")], 0).advice.startswith(SEND_THE_REST)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, True), ({"account": ""}, False), ({"status": 500}, False), ({"problem": "not_found_error"}, False)],
+)
+def test_other_failures_of_the_account_are_named_where_they_tell_more(
+    changes: dict[str, Any], expected: bool
+) -> None:
+    assert explain(a_failed_row(**changes), [a_try(0, 1)], 0).is_providers is expected
 
 
 def test_words_of_google_are_not_stored() -> None:

@@ -81,7 +81,7 @@ def test_a_note_says_why_and_what_to_do() -> None:
         == ""
     )
     assert note("interrupted", None, "", BEGUN).endswith("Send it again.")
-    assert note("api_error", 502, "It broke off.", BEGUN).startswith("It broke off.\n→ Try again.")
+    assert note("api_error", 502, "It broke off.", BEGUN).startswith("It broke off.\n→ Send it again.")
     assert note("overloaded_error", 503, "The operator must act.", BEGUN).endswith("what each account needs.")
 
 

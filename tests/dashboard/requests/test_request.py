@@ -68,8 +68,8 @@ def test_a_slow_request_is_explained(operator: Client) -> None:
     text = text_of(operator)
 
     assert (
-        "Answered after 41 s: ada@example.com failed after 4.1 s (answered with nothing), "
-        "then answered at the third try." in text
+        "ada@example.com failed after 4.1 s (answered with nothing), then answered when asked again. "
+        "The first event came after 6.0 s, the end after 41 s." in text
     )
     assert "1 grace@example.com 1.2 s quota → next account" in text
     assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
@@ -223,7 +223,7 @@ def test_log_lines_of_this_id_are_shown(operator: Client, monkeypatch: pytest.Mo
 def test_without_log_lines_the_page_says_so(operator: Client) -> None:
     keep(a_record(request_id=SLOW))
     text = text_of(operator)
-    assert "None among the newest 1,000 lines" in text
+    assert "none of them is about this request" in text
     assert "Follow in Logs" not in text
 
 
@@ -269,9 +269,18 @@ def test_an_interrupted_request_is_not_under_way(operator: Client) -> None:
     assert 'class="notice' not in page, "the heading has said what there is to say"
 
 
-def test_a_failure_whose_advice_is_the_log_leads_to_its_lines(operator: Client) -> None:
-    keep(a_failed_record(request_id=SLOW, problem="api_error", status=502))
+def test_a_failure_leads_to_others_of_its_account_and_to_log_lines_that_exist(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(a_failed_record(request_id=SLOW, problem="api_error", status=502, attempts=[an_attempt()]))
     page = operator.get(f"/requests/{SLOW}").content.decode()
-    assert "log says more" in page
+    assert "Send it again" in page
+    assert 'href="/requests?account=ada%40example.com&amp;errors=1">Other failures of this account' in page
+    assert 'href="#log"' not in page
+
+    lines = [SimpleNamespace(request_id=SLOW, at=0.0, level="info", text="a line")]
+    ring = SimpleNamespace(lines=lambda: lines)
+    monkeypatch.setattr("dashboard.views.request.running_gateway", lambda: SimpleNamespace(log_ring=ring))
+    page = operator.get(f"/requests/{SLOW}").content.decode()
     assert 'href="#log"' in page
     assert 'id="log"' in page
