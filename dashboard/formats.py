@@ -83,6 +83,11 @@ def share(fraction: float | None) -> str:
     return f"{round(percent) if percent >= 100 else min(99, round(percent))}{SPACE}%"
 
 
+def short_id(text: str) -> str:
+    """Return an id of a person's length: "3f1c8a02…9b1e"; short ones as they are."""
+    return text if len(text) <= 16 else f"{text[:8]}…{text[-4:]}"
+
+
 def _three_digits(number: float) -> str:
     places = 2 if number < 9.995 else 1 if number < 99.95 else 0
     return f"{number:.{places}f}"

@@ -46,6 +46,10 @@ def end_of_tonight(now: datetime) -> datetime:
     return max(midnight, now + SHORTEST)
 
 
+def is_midnight(end: datetime) -> bool:
+    return end.hour == end.minute == end.second == 0
+
+
 def _lasts(outlook: Outlook, end: datetime) -> bool | None:
     if outlook.fate is Fate.UNKNOWN:
         return None

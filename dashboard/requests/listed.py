@@ -41,6 +41,7 @@ class ListedRow(TypedDict):
     models: str
     model_names: str
     account: str
+    client: str
     end: str
     note: str
     tokens_in: str
@@ -65,6 +66,7 @@ def _listed(row: RequestLog, prefix: str, now: datetime, explained: Explanation 
         "models": escape(models),
         "model_names": model_names(models) or formats.NONE,
         "account": escape(row.account),
+        "client": escape(row.client),
         "end": end_of(row, now),
         "note": _note(row, explained),
         "tokens_in": _safe(formats.count(tokens_of(row).all_input or None)),

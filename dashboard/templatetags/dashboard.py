@@ -57,6 +57,9 @@ register.simple_tag(elements.moment)
 register.filter(elements.mark_names)
 
 
+register.filter(formats.short_id)
+
+
 @register.filter
 def all_input(row: Tokens) -> int:
     """Return all input tokens of a request or an attempt, including those read from the cache."""

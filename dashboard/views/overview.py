@@ -19,7 +19,7 @@ from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
 from dashboard.overview.first_steps import Step, first_steps
 from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of_families
-from dashboard.overview.tonight import tonight_of
+from dashboard.overview.tonight import end_of_tonight, is_midnight, tonight_of
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.explanation import explain
 from dashboard.requests.outcomes import LONG_SECONDS
@@ -68,6 +68,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     families = status_of_families(one.status for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
     outlooks = outlooks_now(accounts)
+    night_ends_at = end_of_tonight(timezone.localtime(now))
     context = {
         "span": span,
         "spans": list(SPANS),
@@ -82,6 +83,7 @@ def overview(request: HttpRequest) -> HttpResponse:
                 [family for family, found in outlooks.items() if found.keys],
             )
         ],
+        "night_ends_at": None if is_midnight(night_ends_at) else night_ends_at,
         "notices": attention.in_order(_notices(accounts, families, now)),
         **_volume(SPANS[span]),
         **_first_events(SPANS[span]),
@@ -157,8 +159,17 @@ def _volume(span: timedelta) -> Mapping[str, Any]:
         "total": total,
         "failed": failed,
         "failed_share": failed / total.requests if total.requests else None,
+        "largest": _largest(clients, total),
         "cached_share": total.cache_read_tokens / all_input if all_input else None,
     }
+
+
+def _largest(clients: Mapping[str, usage.Totals], total: usage.Totals) -> tuple[str, float] | None:
+    """Return the client with the most tokens, and its share of all; None without tokens."""
+    if not total.all_tokens:
+        return None
+    name, most = max(clients.items(), key=lambda item: item[1].all_tokens)
+    return name, most.all_tokens / total.all_tokens
 
 
 def _first_events(span: timedelta) -> Mapping[str, Any]:

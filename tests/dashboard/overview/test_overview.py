@@ -13,7 +13,7 @@ from django.utils.html import strip_tags
 from accounts.models import Account, ClientProblem, Cooldown, QuotaSnapshot, QuotaWindow
 from accounts.pool.cooldowns import ALL_MODELS
 from gateway.models import HourlyUsage, MinuteUsage, RequestLog
-from tests.gateway.ledger.builders import a_record, a_refused_attempt, an_attempt, keep
+from tests.gateway.ledger.builders import a_failed_record, a_record, a_refused_attempt, an_attempt, keep
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -61,7 +61,7 @@ def test_keys_count_for_their_own_models_only(operator: Client) -> None:
         Account.objects.create(kind=kind, given_name=f"{kind} key {number}", terms_accepted_at=timezone.now())
     page = operator.get("/").content.decode()
     assert "Claude: yes, 3 of 4 accounts ready." in page
-    assert "Other models: yes, 1 of 1 account ready." in page
+    assert "Other models: yes, 1 account ready." in page
     assert "3 keys</a> have no quota to show" in page
 
 
@@ -116,8 +116,8 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
     page = text_of(operator.get("/").content.decode())
 
     assert re.search(
-        r"✓ Tonight: yes, Claude lasts\. Its quota is full again at \d\d:\d\d "
-        r"\(ada@example.com's share ends \d\d:\d\d, then linus@example.com carries on\)\.",
+        r"✓ Tonight: yes, Claude lasts past (midnight|\d\d:\d\d)\. Claude is full again at \d\d:\d\d; "
+        r"until then ada@example.com is empty from \d\d:\d\d on, and linus@example.com carries on\.",
         page,
     )
     assert "This week" not in page
@@ -286,6 +286,25 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert re.search(
         "Slowest in 24 h: 32 s to the first event . grace@example.com gave no answer for 30 s, then ada@",
         text_of(page),
+    )
+
+
+def test_the_client_with_the_most_tokens_is_named_with_its_share(operator: Client) -> None:
+    at = time.time() - 60
+    tries = {"few": [an_attempt()], "most": [an_attempt(), an_attempt()]}
+    keep(*(a_record(client=client, attempts=each, started_at=at) for client, each in tries.items()))
+    page = text_of(operator.get("/").content.decode())
+    assert re.search(r"out most by most, 6\d\s%", unescape(page))
+
+
+def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> None:
+    assert "why, and what to do" not in operator.get("/").content.decode()
+    keep(a_failed_record(started_at=time.time() - 60))
+    page = operator.get("/").content.decode()
+    assert re.search(
+        r'<a class="card tile" href="/requests\?errors=1&amp;since=24h"><h2>Failed</h2>'
+        r'<span class="number bad">1</span>.*why, and what to do',
+        page,
     )
 
 

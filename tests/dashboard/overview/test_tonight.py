@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from accounts.quota.outlook import Fate, Outlook
-from dashboard.overview.tonight import Tonight, end_of_tonight, tonight_of
+from dashboard.overview.tonight import Tonight, end_of_tonight, is_midnight, tonight_of
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -52,3 +52,8 @@ def test_tonight_ends_at_the_operators_midnight_or_hours_later() -> None:
     assert end_of_tonight(NOON) == datetime(2026, 11, 27, tzinfo=UTC)
     late = datetime(2026, 11, 26, 23, 30, tzinfo=UTC)
     assert end_of_tonight(late) == late + timedelta(hours=4)
+
+
+@pytest.mark.parametrize(("now", "midnight"), [(NOON, True), (NOON + timedelta(hours=11), False)])
+def test_only_a_midnight_is_called_so(now: datetime, midnight: bool) -> None:
+    assert is_midnight(end_of_tonight(now)) is midnight

@@ -109,8 +109,8 @@ def test_open_requests_come_first_by_age(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "Under way first, the longest on top; then the newest."),
-        ("?open=1", "The longest on top."),
+        ("", "Under way first, the longest on top; then the newest. Amber: no event for over 60 s."),
+        ("?open=1", "The longest on top. Amber: no event for over 60 s."),
         ("?errors=1", ""),
     ],
 )
