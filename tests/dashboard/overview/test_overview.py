@@ -294,16 +294,16 @@ def test_the_client_with_the_most_tokens_is_named_with_its_share(operator: Clien
     tries = {"few": [an_attempt()], "most": [an_attempt(), an_attempt()]}
     keep(*(a_record(client=client, attempts=each, started_at=at) for client, each in tries.items()))
     page = text_of(operator.get("/").content.decode())
-    assert re.search(r"out most by most, 6\d\s%", unescape(page))
+    assert re.search(r"out 6\d\s% by most ", unescape(page))
 
 
 def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> None:
-    assert "why, and what to do" not in operator.get("/").content.decode()
+    assert "see why" not in operator.get("/").content.decode()
     keep(a_failed_record(started_at=time.time() - 60))
     page = operator.get("/").content.decode()
     assert re.search(
         r'<a class="card tile" href="/requests\?errors=1&amp;since=24h"><h2>Failed</h2>'
-        r'<span class="number bad">1</span>.*why, and what to do',
+        r'<span class="number bad">1</span>.*see why',
         page,
     )
 
