@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from gateway.ledger.usage import SessionUsage, Totals
 
-BY = (*usage.DIMENSIONS, "session")
 DEFAULT_BY = "client"
+BY = (DEFAULT_BY, *(name for name in usage.DIMENSIONS if name != DEFAULT_BY), "session")
 ROWS_SHOWN = 200
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """The first characters of texts that spreadsheet programs run as formulas (owasp.org, CSV Injection)."""
