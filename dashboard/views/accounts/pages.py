@@ -90,7 +90,7 @@ def _with_lines(card: Card) -> list[dict[str, Any]]:
             "pool": pool,
             "why_unused": card.why_unused or ("" if is_in_use(pool.header_mode, pool.name) else not_in_use()),
             "line": lines.get((pool.models[0], pool.header_mode), "") if pool.models else "",
-            "to_come": _to_come(pool),
+            "to_come": "" if card.why_unused else _to_come(pool),
         }
         for pool in card.pools
     ]

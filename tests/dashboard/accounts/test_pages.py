@@ -75,7 +75,14 @@ def test_the_quota_of_an_account_that_cannot_be_used_is_grey(operator: Client, q
     assert "unused" in page
     assert page.count("cannot be used") == 2, "for each quota"
     assert "full again at" not in page.partition("<main")[2]
-    assert "Google asks to verify it, so it cannot be used" in text_of(operator, f"/accounts/{ada.pk}")
+    page = text_of(operator, f"/accounts/{ada.pk}")
+    assert "Google asks to verify it, so it cannot be used" in page
+    assert "to-come" not in page
+
+
+def test_the_table_says_of_a_key_that_nothing_is_told_of_what_is_left(operator: Client) -> None:
+    an_account(kind="anthropic", given_name="Anthropic key 1")
+    assert "not told" in text_of(operator, "/accounts", {"as": "table"})
 
 
 def test_the_quota_of_the_other_header_mode_is_told_with_the_setting(operator: Client) -> None:
