@@ -6,7 +6,6 @@ Errors are raised as exceptions of gateway.errors; gateway/api/application.py ma
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from contextlib import suppress
 from functools import partial
@@ -25,7 +24,7 @@ from gateway.dialects.base import ClientRequest
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, Overloaded
 from gateway.ledger.record import RequestRecord
 from gateway.relay.answer import KEEP_ALIVE_SECONDS, Answer
-from gateway.relay.context import RequestContext, session_id_for
+from gateway.relay.context import RequestContext, digest_of, session_id_for
 from gateway.relay.structured_answers import open_structured
 from gateway.safeguards.checked_answer import CheckedAnswer
 from gateway.timeouts import NEVER, Waiting, timeouts
@@ -293,9 +292,9 @@ def _request_context(request: ApiRequest, summary: RequestSummary) -> RequestCon
     prompt cache uses the session id. A subagent has a session id of its own, but shares the conversation, and
     so the account, of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
-    seed = f"{client_session}\0{summary.first_text}"
+    digest = digest_of(f"{client_session}\0{summary.first_text}")
     return RequestContext(
-        session_id=session_id_for(seed),
-        conversation=client_session[:200] or hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest(),
+        session_id=session_id_for(digest),
+        conversation=client_session[:200] or digest.hex(),
         is_subagents=SUBAGENT_HEADER in request.headers,
     )

@@ -182,7 +182,11 @@ class RequestContext:
             self.on_failed_attempt(attempt)
 
 
-def session_id_for(seed: str) -> str:
-    """Compute Google's id of a conversation: a minus sign and 63 bits, the same for each equal seed."""
-    digest = hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+def digest_of(seed: str) -> bytes:
+    """Return 32 bytes that identify a conversation, the same for each equal seed."""
+    return hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+
+
+def session_id_for(digest: bytes) -> str:
+    """Return Google's id of a conversation: a minus sign and 63 bits of its digest."""
     return f"-{int.from_bytes(digest[:8], 'big') >> 1}"

@@ -31,7 +31,7 @@ from gateway.errors import (
 )
 from gateway.ledger.record import RequestRecord
 from gateway.models import SAFEGUARDS
-from gateway.relay.context import RequestContext, session_id_for
+from gateway.relay.context import RequestContext, digest_of, session_id_for
 from gateway.relay.error_messages import TOLD_THE_CLIENT
 from gateway.safeguards.decisions import ToolUses, tool_uses_from, unavailable
 from gateway.safeguards.prompt import FLAGGED, Call, check_request, for_subagent, rules_by_label
@@ -193,7 +193,7 @@ class Judge:
         except GatewayError:
             return unavailable(calls, "error")
         request_context = RequestContext(
-            session_id=session_id_for(conversation),
+            session_id=session_id_for(digest_of(conversation)),
             conversation=conversation,
             longest_wait_seconds=CHECK_SECONDS,
             may_fall_back=False,
