@@ -79,7 +79,6 @@ class Lease:
     account: PooledAccount
     target: Target
     """The request's target for this account's kind."""
-    request: AccountRequest
     taken_at: float
     _pool: Pool | None
 
@@ -242,7 +241,7 @@ class Pool:
             return None
         if not self.state.claim(account.id, request.conversation, _most(account), now):
             return None
-        lease = Lease(account, request.targets[account.kind], request, now, self)
+        lease = Lease(account, request.targets[account.kind], now, self)
         if self.rate_limits.uses:
             self.count(lease, requests=1)
         return lease

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -90,6 +91,11 @@ class ApiRequest(ASGIRequest):
             raise AttributeError(name)
         super().__init__(self.scope, io.BytesIO())
         return getattr(self, name)
+
+    def release(self) -> None:
+        """Drop the body and the headers, which the answer does not need."""
+        self.raw_body = b""
+        self.headers = NO_HEADERS
 
     @property
     def query(self) -> str:
@@ -178,6 +184,7 @@ class JsonResponse(ApiResponse):
         return [*super().raw_headers(), (b"content-length", b"%d" % len(self.content))]
 
 
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -190,21 +197,18 @@ class StreamPieces(Protocol):
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
+    async def clean_up(self) -> None:
+        """End the stream; called also when no piece was read."""
+
 
 class EventStream(ApiResponse):
-    """A response of server-sent events. `clean_up` is awaited at the end, also when no piece was read."""
+    """A response of server-sent events."""
 
     content_type = b"text/event-stream; charset=utf-8"
 
-    def __init__(
-        self,
-        pieces: StreamPieces,
-        headers: Mapping[str, str],
-        clean_up: Callable[[], Awaitable[None]],
-    ) -> None:
+    def __init__(self, pieces: StreamPieces, headers: Mapping[str, str]) -> None:
         super().__init__(headers={**STREAM_HEADERS, **headers})
         self.pieces = pieces
-        self.clean_up = clean_up
 
 
 class Api:
@@ -221,10 +225,12 @@ class Api:
         response: ApiResponse | None = None
         try:
             response = await _respond(request, body, hang_up)
-            # A stream may last for long, so the body is dropped once it has begun.
-            request.raw_body = b""
+            # A stream may last for long, so what was received is dropped once it has begun.
+            request.release()
             body.release()
-            await _send(response, request, hang_up)
+            scope["headers"] = []
+            sending = _send_stream if isinstance(response, EventStream) else _send
+            await sending(response, request, hang_up)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -336,36 +342,32 @@ async def send_piece(request: ApiRequest, piece: bytes) -> None:
 
 
 async def _send(response: ApiResponse, request: ApiRequest, hang_up: HangUp | None = None) -> None:
-    send = request.send
-    assert send is not None
-    is_complete = False
-    if isinstance(response, EventStream):
-        is_complete = await _send_stream(response, request, send)
-        content = b""
-    else:
-        await send(_start(response, request.request_id))
-        content = response.content
+    assert request.send is not None
+    await request.send(_start(response, request.request_id))
     if hang_up is not None:
         hang_up.stop()
-    if not is_complete:
-        await send({"type": "http.response.body", "body": content})
+    await request.send({"type": "http.response.body", "body": response.content})
 
 
-async def _send_stream(stream: EventStream, request: ApiRequest, send: Send) -> bool:
-    """Send the pieces of a stream. Returns True when the response has been ended together with the last
-    one."""
-    pieces = stream.pieces
+async def _send_stream(stream: ApiResponse, request: ApiRequest, hang_up: HangUp) -> None:
+    """Send the pieces of a stream. The last one ends the response if it is known to be the last."""
+    assert isinstance(stream, EventStream)
+    send, pieces = request.send, stream.pieces
+    assert send is not None
     is_complete = False
     try:
         if not request.has_begun_response:
             await send(_start(stream, request.request_id))
+        stream.headers = NO_HEADERS  # type: ignore[assignment]
         async for piece in pieces:
             is_complete = pieces.is_at_end
             await send({"type": "http.response.body", "body": piece, "more_body": not is_complete})
             del piece
     finally:
-        await stream.clean_up()
-    return is_complete
+        await pieces.clean_up()
+    hang_up.stop()
+    if not is_complete:
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _start(response: ApiResponse, request_id: str) -> Message:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
@@ -79,6 +78,8 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
 class _Exchange:
     """One request and its response. It keeps no request body, since a stream may last for long."""
 
+    __slots__ = ("_gateway", "dialect", "record")
+
     def __init__(self, dialect: Dialect, gateway: Gateway, record: RequestRecord) -> None:
         self.dialect = dialect
         self._gateway = gateway
@@ -109,6 +110,7 @@ class _Exchange:
             if not request.has_begun_response or self.is_hang_up(error):
                 raise
             return self._as_stream(None, self.last_event(error))
+        context.forget_progress()
         stream = self._as_stream(answer)
         try:
             await pings.end()
@@ -119,8 +121,7 @@ class _Exchange:
 
     def _as_stream(self, answer: AnyAnswer | None, last: bytes = b"") -> EventStream:
         headers = {} if answer is None else _upstream_headers(answer)
-        pieces = _Pieces(self, answer, last)
-        return EventStream(pieces, headers, partial(self._clean_up, pieces, answer))
+        return EventStream(_Pieces(self, answer, last), headers)
 
     async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
         gateway = self._gateway
@@ -162,20 +163,18 @@ class _Exchange:
             logger.error("the gateway failed while it streamed", exc_info=error)
         return self.dialect.error_event(self.note_failure(error), self.record.request_id)
 
-    async def _clean_up(self, pieces: _Pieces, answer: AnyAnswer | None) -> None:
-        try:
-            await pieces.aclose()
-        finally:
-            if answer is not None:
-                answer.close()
-            if self.record.status is None and self._gateway.is_stopping:
-                self.record.fail(Overloaded(STOPPING))
-            self._gateway.recorder.close(self.record)
+    def close(self) -> None:
+        """End the record of a stream."""
+        if self.record.status is None and self._gateway.is_stopping:
+            self.record.fail(Overloaded(STOPPING))
+        self._gateway.recorder.close(self.record)
 
 
 class _Pieces:
     """The bytes of a stream: one piece for the events that arrived together, and after a failure the error
     event. This is an iterator, since the event loop would keep track of an async generator."""
+
+    __slots__ = ("_answer", "_batches", "_encoded", "_exchange", "_last")
 
     def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
         self._exchange = exchange
@@ -205,7 +204,7 @@ class _Pieces:
         except (asyncio.CancelledError, Exception) as error:
             if exchange.is_hang_up(error):
                 raise
-            await self.aclose()
+            await self._close_batches()
             self._last = exchange.last_event(error)
             return self._take_last()
         return piece
@@ -216,7 +215,15 @@ class _Pieces:
         last, self._last = self._last, b""
         return last
 
-    async def aclose(self) -> None:
+    async def clean_up(self) -> None:
+        try:
+            await self._close_batches()
+        finally:
+            if self._answer is not None:
+                self._answer.close()
+            self._exchange.close()
+
+    async def _close_batches(self) -> None:
         """Stop reading the answer."""
         batches, self._batches = self._batches, None
         if batches is not None:

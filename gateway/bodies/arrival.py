@@ -12,7 +12,7 @@ from gateway.errors import InvalidRequest, RequestTimedOut, RequestTooLarge, Una
 from gateway.timeouts import time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     Message = dict[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -42,13 +42,23 @@ class BodyLimits:
 class IncomingBody:
     """The body of one request. The caller must release it when the body is no longer needed."""
 
+    __slots__ = (
+        "_body",
+        "_has_begun",
+        "_headers",
+        "_held_bytes",
+        "_limits",
+        "_receive",
+        "_take_whole",
+    )
+
     def __init__(self, scope: dict[str, Any], receive: Receive, limits: BodyLimits) -> None:
-        self._headers = scope["headers"]
+        self._headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         self._take_whole: Callable[[], bytearray] | None = scope.get(WHOLE_BODY)
         self._receive = receive
         self._limits = limits
         self._held_bytes = 0
-        self._body = bytearray()  # one buffer, because a sender may cut it into a million chunks
+        self._body: bytearray | bytes = b""
         self._has_begun = False
 
     async def read(self) -> bytearray:
@@ -66,6 +76,7 @@ class IncomingBody:
             whole = self._take_whole()
             self._count(len(whole))
             return whole
+        body = self._body = bytearray()  # one buffer, because a sender may cut it into a million chunks
         try:
             with time_limit(self._limits.seconds):
                 while await self._add(await self._receive(), decoder):
@@ -74,13 +85,14 @@ class IncomingBody:
             raise RequestTimedOut(f"The body took longer than {self._limits.seconds:g} s.") from error
         if decoder is not None and self._has_begun and not decoder.has_ended:
             raise InvalidRequest("content-encoding: the body ends before its text is whole.")
-        body, self._body = self._body, bytearray()
+        self._body = b""
         return body
 
     def release(self) -> None:
+        """Drop the body, and what it was read by."""
         self._limits.held_bytes -= self._held_bytes
         self._held_bytes = 0
-        self._body = bytearray()
+        self._body, self._headers, self._take_whole = b"", (), None
 
     async def _add(self, message: Message, decoder: Decoder | None) -> bool:
         """Add a piece; return True when more follow."""

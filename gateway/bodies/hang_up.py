@@ -22,6 +22,8 @@ class HangUp:
     """Cancels the running task when the client hangs up, between `watch` and `stop`. Call `watch` once the
     body has been read."""
 
+    __slots__ = ("_on_gone", "_receive", "_waiting", "_work", "has_come")
+
     def __init__(self, scope: dict[str, Any], receive: Receive) -> None:
         self.has_come = False
         self._on_gone: list[Callable[[], None]] | None = scope.get(ON_GONE)

@@ -43,6 +43,17 @@ class ChunkReader:
     """Splits a stream into chunks. Buffers one event and raises MalformedStream when it exceeds
     ``max_event_bytes``."""
 
+    __slots__ = (
+        "_data",
+        "_data_size",
+        "_ends_with_cr",
+        "_is_at_start",
+        "_is_plain_json",
+        "_line",
+        "_max_event_bytes",
+        "_quick_bytes",
+    )
+
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._max_event_bytes = max_event_bytes
         self._quick_bytes = min(LARGE_EVENT_BYTES, max_event_bytes - LINE_BYTES)

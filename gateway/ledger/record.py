@@ -141,7 +141,7 @@ class RequestRecord:
             told = CLIENT_GONE if self.problem == HUNG_UP else TOLD_THE_CLIENT
             self.attempts[-1].decision = told
 
-    def _hide_unknown_names(self, names: set[str]) -> None:
+    def _hide_unknown_names(self, names: frozenset[str]) -> None:
         """Replace names of models that no account offers, because statistics have a row for each model. The
         request's own row keeps the name that was asked for."""
         for attempt in self.attempts:

@@ -62,8 +62,8 @@ class Answer:
         self.whole_bytes = b""
         """The message as the upstream sent it; b"" until `message` was called, and when it cannot be passed
         on unchanged."""
-        self.on_failure: Callable[[Failure], Awaitable[None]] = _forget
-        """Called with the upstream's error when the answer fails after its first content."""
+        self.on_failure: Callable[[Lease, Failure], Awaitable[None]] | None = None
+        """Called with the lease and the upstream's error when the answer fails after its first content."""
         self.upstream_request_id = ""
         """Anthropic's id of the request; "" when the upstream names none."""
         self.usage = reader.usage
@@ -159,7 +159,8 @@ class Answer:
 
     async def _error_after_content(self, error: UpstreamError) -> GatewayError:
         failure = failure_of(error)
-        await self.on_failure(failure)
+        if self.on_failure is not None and self.lease is not None:
+            await self.on_failure(self.lease, failure)
         return failure.as_error(self._account, "The answer broke off")
 
     @property
@@ -267,7 +268,3 @@ def _silence() -> UpstreamTimedOut:
 def _characters_in(event: StreamEvent) -> int:
     delta = event.get("delta") or {}
     return sum(len(value) for value in delta.values() if isinstance(value, str))
-
-
-async def _forget(failure: Failure) -> None:
-    """Do nothing; used until the answer has a lease."""

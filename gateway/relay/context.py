@@ -96,7 +96,7 @@ class RequestContext:
     """The total time in the queue, in waits for limits, and in pauses."""
     fallback: bool = False
     """True when the answer comes from another model than the one asked for."""
-    unknown_models: set[str] = field(default_factory=set)
+    unknown_models: frozenset[str] = frozenset()
     """The names that neither an account's list nor a route has."""
     progress: dict[str, ModelProgress] = field(default_factory=dict)
     """The progress with each model, by its listed id."""
@@ -149,6 +149,10 @@ class RequestContext:
         progress.request.targets = chosen.targets
         progress.request.conversation = self.conversation
         return progress
+
+    def forget_progress(self) -> None:
+        """Drop what only another attempt would need, once the answer is there."""
+        self.progress = {}
 
     @property
     def attempt(self) -> Attempt:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -25,7 +24,7 @@ from gateway.relay.error_policy import FAILURES, Failure, failure_of
 from gateway.relay.final_error import final_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from accounts.pool.pool import Lease, PooledAccount
     from accounts.service import AccountsService
@@ -48,6 +47,8 @@ class Failover:
     caller: ModelCaller
     model_unknown: Callable[[str], GatewayError]
     """Builds the error for the name of a model that no account knows."""
+    learn_after_content: Callable[[Lease, Failure], Awaitable[None]]
+    """The function of that name, which each answer has."""
     prepared: PreparedRequest
     context: RequestContext
     progress: ModelProgress
@@ -86,7 +87,7 @@ class Failover:
                 lease.release()
         self.accounts.pool.succeeded(lease)
         answer.lease = lease
-        answer.on_failure = partial(_learn_after_content, self.accounts, lease)
+        answer.on_failure = self.learn_after_content
         return answer
 
     # Consequences of a failure
@@ -99,7 +100,7 @@ class Failover:
         is_listed = self.accounts.pool.is_listed(request.targets)
         is_unknown = failure.kind is FailureKind.NOT_FOUND and not is_listed
         if is_unknown:
-            self.context.unknown_models.add(lease.target.listed_id)
+            self.context.unknown_models |= {lease.target.listed_id}
             error = self.model_unknown(self.prepared.request.model)
         concerned = [account, *self.accounts.pool.others_concerned(account, failure.scope)]
         is_last = policy.ends_request or is_unknown
@@ -160,7 +161,7 @@ class Failover:
             await asyncio.sleep(pause)
 
 
-async def _learn_after_content(accounts: AccountsService, lease: Lease, failure: Failure) -> None:
+async def learn_after_content(accounts: AccountsService, lease: Lease, failure: Failure) -> None:
     """Record an error after the first content of an answer. Nothing is retried, but the account may be at its
     limit, or have to leave the pool."""
     if not failure.policy.is_passing:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accounts import live_settings
@@ -26,7 +27,7 @@ from gateway.errors import (
     UpstreamTimedOut,
 )
 from gateway.relay.context import PreparedRequest, RequestContext
-from gateway.relay.failover import Failover
+from gateway.relay.failover import Failover, learn_after_content
 from gateway.relay.formats.generate_content import GenerateContent
 from gateway.relay.formats.messages import Messages
 from gateway.relay.model_call import ModelCaller
@@ -80,6 +81,7 @@ class Relay:
             "messages": Messages(translator),
         }
         self._caller = ModelCaller(accounts, upstreams, formats)
+        self._learn_after_content = partial(learn_after_content, accounts)
 
     async def open(
         self,
@@ -158,7 +160,15 @@ class Relay:
 
     def _failover(self, prepared: PreparedRequest, context: RequestContext) -> Failover:
         progress = context.progress_on(prepared.chosen)
-        return Failover(self._accounts, self._caller, self._model_unknown, prepared, context, progress)
+        return Failover(
+            self._accounts,
+            self._caller,
+            self._model_unknown,
+            self._learn_after_content,
+            prepared,
+            context,
+            progress,
+        )
 
     # Models
 
@@ -174,7 +184,7 @@ class Relay:
         prepared = await self._prepare(named, request, context, client)
         model_id = named.listed_id
         if named.is_unknown:
-            context.unknown_models.update(model.listed_id for model in named.models.values())
+            context.unknown_models |= {model.listed_id for model in named.models.values()}
         chain: list[str] = []
         if live_settings.current["FALLBACK"] and context.may_fall_back:
             offered = self.known_models()

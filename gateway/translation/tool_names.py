@@ -20,6 +20,8 @@ _LEGAL_START = re.compile(r"[A-Za-z_]")
 
 
 class ToolNames:
+    __slots__ = ("_client_by_upstream", "_next_numbers", "_upstream_by_client")
+
     def __init__(self) -> None:
         self._upstream_by_client: dict[str, str] = {}
         self._client_by_upstream: dict[str, str] = {}

@@ -68,14 +68,20 @@ class GenerateContent(Format):
             client_model=prepared.request.model,
             translated=translated,
             signatures=self._signatures,
-            new_tool_use_id=lambda: f"toolu_{random_hex(12)}",
+            new_tool_use_id=_new_tool_use_id,
             read_error=upstream.classify_in_stream,
             input_token_estimate=translated.input_token_estimate,
         )
 
 
+def _new_tool_use_id() -> str:
+    return f"toolu_{random_hex(12)}"
+
+
 class ChunkedAnswer:
     """Reads Google's event stream. Cloud Code wraps its chunks in a member `response`."""
+
+    __slots__ = ("_chunks", "_stream", "has_content", "usage")
 
     passes_through = False
     checks_calls = False

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 REFUSED = "The model declined to answer this request."
 ONLY_THINKING = "the model thought and then said nothing"
 
+NO_TYPES: frozenset[str] = frozenset()
+ONLY_TEXT = frozenset({"text"})
+TEXTS = frozenset({"text", "thinking"})
 _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -141,7 +144,7 @@ class MessageStream:
         self._is_blocked = False
         self._turn_ended_with: str | None = None  # the stop_reason, when the gateway ended the turn
         self._shows_parts = not self._rules.without_content
-        self._tool_use_ids: set[str] = set()
+        self._tool_use_ids: frozenset[str] = frozenset()
         self._index = -1  # of the last block, including ``said_first``
         self._first_index = len(self._rules.said_first)
         self._open: str | None = None  # the type of the open block
@@ -427,8 +430,8 @@ class MessageStream:
     def _types_sent_as_they_come(self) -> frozenset[str]:
         """Return the types of blocks whose text can be sent as it comes."""
         if self._finder is not None or self._rules.with_sources:
-            return frozenset()
-        return frozenset({"text", "thinking"} if self._display == "text" else {"text"})
+            return NO_TYPES
+        return TEXTS if self._display == "text" else ONLY_TEXT
 
     def _holds_text(self) -> bool:
         return bool(self._characters.held or (self._finder is not None and self._finder.held))
@@ -559,5 +562,5 @@ class MessageStream:
     def _tool_use_id(self, given: object) -> str:
         is_good = isinstance(given, str) and _TOOL_USE_ID.fullmatch(given) and given not in self._tool_use_ids
         tool_use_id = str(given) if is_good else self._new_tool_use_id()
-        self._tool_use_ids.add(tool_use_id)
+        self._tool_use_ids |= {tool_use_id}
         return tool_use_id

@@ -312,6 +312,29 @@ async def test_a_request_counts_as_held_until_its_stream_begins(
     assert limits.held_bytes == 0
 
 
+async def test_a_stream_keeps_nothing_of_its_request(gateway: Gateway, google: EmulatorServer) -> None:
+    google.state.fault(stall_mid_stream(0.5))
+    scopes: list[dict[str, Any]] = []
+    api = Api(gateway, body_limits())
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(scope)
+        await api(scope, receive, send)
+
+    transport = httpx.ASGITransport(noting)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        asking = asyncio.create_task(client.post("/v1/messages", content=orjson.dumps(a_body(stream=True))))
+        await asyncio.sleep(0.3)
+        [record] = gateway.recorder.in_flight
+        assert record._request_context is not None
+        assert record._answer is not None
+        assert record._request_context.progress == {}
+        assert not hasattr(record._answer, "__dict__")
+        assert not hasattr(record._answer._reader, "__dict__")
+        assert scopes[0]["headers"] == []
+        await asking
+
+
 # Time
 
 
