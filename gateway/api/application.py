@@ -92,11 +92,6 @@ class ApiRequest(ASGIRequest):
         super().__init__(self.scope, io.BytesIO())
         return getattr(self, name)
 
-    def release(self) -> None:
-        """Drop the body and the headers, which the answer does not need."""
-        self.raw_body = b""
-        self.headers = NO_HEADERS
-
     @property
     def query(self) -> str:
         """The query without its question mark."""
@@ -226,9 +221,8 @@ class Api:
         try:
             response = await _respond(request, body, hang_up)
             # A stream may last for long, so what was received is dropped once it has begun.
-            request.release()
+            request.raw_body, request.headers, scope["headers"] = b"", NO_HEADERS, []
             body.release()
-            scope["headers"] = []
             sending = _send_stream if isinstance(response, EventStream) else _send
             await sending(response, request, hang_up)
         except ClientGone:

@@ -78,11 +78,11 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
 class _Exchange:
     """One request and its response. It keeps no request body, since a stream may last for long."""
 
-    __slots__ = ("_gateway", "dialect", "record")
+    __slots__ = ("dialect", "gateway", "record")
 
     def __init__(self, dialect: Dialect, gateway: Gateway, record: RequestRecord) -> None:
         self.dialect = dialect
-        self._gateway = gateway
+        self.gateway = gateway
         self.record = record
 
     async def whole(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> ApiResponse:
@@ -110,7 +110,7 @@ class _Exchange:
             if not request.has_begun_response or self.is_hang_up(error):
                 raise
             return self._as_stream(None, self.last_event(error))
-        context.forget_progress()
+        context.progress = {}  # which only another attempt would need
         stream = self._as_stream(answer)
         try:
             await pings.end()
@@ -124,7 +124,7 @@ class _Exchange:
         return EventStream(_Pieces(self, answer, last), headers)
 
     async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
-        gateway = self._gateway
+        gateway = self.gateway
         message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
         as_sent = client if message_request is read.request else None
         if search is not None:
@@ -144,7 +144,7 @@ class _Exchange:
     def is_hang_up(self, error: BaseException) -> bool:
         """Return whether the client has hung up, so that no error can be sent. The recorder notes that
         itself."""
-        return isinstance(error, asyncio.CancelledError) and not self._gateway.is_stopping
+        return isinstance(error, asyncio.CancelledError) and not self.gateway.is_stopping
 
     def note_failure(self, error: BaseException) -> GatewayError:
         """Record the error that is sent to the client."""
@@ -162,12 +162,6 @@ class _Exchange:
         if not isinstance(error, asyncio.CancelledError | GatewayError):
             logger.error("the gateway failed while it streamed", exc_info=error)
         return self.dialect.error_event(self.note_failure(error), self.record.request_id)
-
-    def close(self) -> None:
-        """End the record of a stream."""
-        if self.record.status is None and self._gateway.is_stopping:
-            self.record.fail(Overloaded(STOPPING))
-        self._gateway.recorder.close(self.record)
 
 
 class _Pieces:
@@ -221,7 +215,10 @@ class _Pieces:
         finally:
             if self._answer is not None:
                 self._answer.close()
-            self._exchange.close()
+            gateway, record = self._exchange.gateway, self._exchange.record
+            if record.status is None and gateway.is_stopping:
+                record.fail(Overloaded(STOPPING))
+            gateway.recorder.close(record)
 
     async def _close_batches(self) -> None:
         """Stop reading the answer."""

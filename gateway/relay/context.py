@@ -150,10 +150,6 @@ class RequestContext:
         progress.request.conversation = self.conversation
         return progress
 
-    def forget_progress(self) -> None:
-        """Drop what only another attempt would need, once the answer is there."""
-        self.progress = {}
-
     @property
     def attempt(self) -> Attempt:
         """The running attempt."""

@@ -178,6 +178,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
             await self._send_pieces(body, deadline)
         while not self.has_head:
             await self._change(deadline)
+        if self._failure is not None and not (self._pieces or self.is_complete):
+            raise self._failure
 
     async def _send_pieces(self, body: Sequence[bytes | bytearray], deadline: float) -> None:
         is_first = True
@@ -204,11 +206,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if not (self._pieces or self.is_complete):
             deadline = self._loop.time() + timeout_seconds
             while not (self._pieces or self.is_complete):
-                # Not by `_change`, whose coroutine would be kept for as long as the upstream is silent.
-                try:
-                    await self._next_change(deadline)
-                finally:
-                    self._waiter, self.deadline = None, NEVER
+                await self._change(deadline)
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._buffered = 0
@@ -222,20 +220,12 @@ class ModelConnection(asyncio.Protocol, Waiting):
         """True when the answer is complete and all of it has been read."""
         return self.is_complete and not self._pieces
 
-    async def _change(self, deadline: float) -> None:
-        """Wait for the next change. Raises TimeoutError at the deadline, or the failure of the connection."""
-        try:
-            await self._next_change(deadline)
-        finally:
-            self._waiter, self.deadline = None, NEVER
-        if not (self._pieces or self.is_complete):
-            self._raise_failure()
-
-    def _next_change(self, deadline: float) -> asyncio.Future[None]:
-        """Return the future that ends with the next change, or with a TimeoutError at the deadline. Raises
-        the failure of the connection."""
+    def _change(self, deadline: float) -> asyncio.Future[None]:
+        """Return a future that ends with the next change, or with a TimeoutError at the deadline. Raises the
+        failure of the connection. This is no coroutine, which would take memory for as long as the upstream
+        is silent."""
         self._raise_failure()
-        assert self._waiter is None, "a connection has one reader"
+        assert self._waiter is None or self._waiter.done(), "a connection has one reader"
         self._waiter = self._loop.create_future()
         self.deadline = deadline
         self._timeouts.watch(self)
@@ -246,14 +236,18 @@ class ModelConnection(asyncio.Protocol, Waiting):
             raise self._failure
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            self.deadline = NEVER
+            waiter.set_result(None)
 
     def expire(self) -> None:
-        if self._waiter is None:
+        waiter, self._waiter = self._waiter, None
+        self.deadline = NEVER
+        if self._pool is not None:
             self.close()  # idle for too long
-        elif not self._waiter.done():
-            self._waiter.set_exception(TimeoutError())
+        elif waiter is not None and not waiter.done():
+            waiter.set_exception(TimeoutError())
 
     # Its end
 
