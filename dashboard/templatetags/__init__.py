@@ -1,4 +1,4 @@
 """Filters and tags of the dashboard's templates.
 
-Imports accounts, formats, gateway, model_rows and requests.
+Imports accounts, elements, formats, gateway and requests.
 """

@@ -178,7 +178,7 @@ async def _pieces(answer: EventStream) -> AsyncIterator[bytes]:
             yield piece
     finally:
         _under_way.discard(answer)
-        await answer.clean_up()
+        await answer.pieces.clean_up()
 
 
 def _body(model: str, message: str) -> dict[str, object]:

@@ -152,4 +152,4 @@ async def _read(stream: EventStream) -> None:
         async for _ in stream.pieces:
             pass
     finally:
-        await stream.clean_up()
+        await stream.pieces.clean_up()

@@ -43,7 +43,8 @@ class Refusing:
     async def answer(self) -> GatewayError:
         progress, context = ModelProgress(AccountRequest(TARGETS)), RequestContext("session", "conversation")
         stand_in = cast("Any", self)
-        failover = Failover(stand_in, stand_in, OperatorMustAct, cast("Any", None), context, progress)
+        nothing = cast("Any", None)
+        failover = Failover(stand_in, stand_in, OperatorMustAct, nothing, nothing, context, progress)
         with pytest.raises(GatewayError) as raised:
             await failover.answer(may_wait=False)
         return raised.value
