@@ -3,10 +3,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.dialects.anthropic import stream_events
 from gateway.dialects.anthropic.dialect import ANTHROPIC
-from gateway.dialects.anthropic.sse import PING, encode_event
+from gateway.dialects.anthropic.sse import MANY, PING, encode_event, encode_events
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -38,3 +40,20 @@ def test_an_event_is_its_name_and_its_json(event: StreamEvent, encoded: bytes) -
 
 def test_a_ping_says_nothing_but_its_name() -> None:
     assert PING == b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+TEXTS = st.text() | st.just('}},{"type":"content_block_delta","index":0,"delta":{')
+SOME_EVENTS = st.one_of(
+    st.builds(stream_events.text_delta, st.integers(0, 9), TEXTS),
+    st.builds(stream_events.thinking_delta, st.integers(0, 9), TEXTS),
+    st.builds(stream_events.input_json_delta, st.integers(0, 9), TEXTS),
+    st.builds(stream_events.content_block_stop, st.integers(0, 9)),
+    st.builds(stream_events.raw_event, st.just(b"event: ping\n\n")),
+)
+
+
+@given(st.lists(SOME_EVENTS, min_size=1, max_size=8), st.integers(1, MANY))
+def test_many_events_are_encoded_as_one_by_one(events: list[StreamEvent], times: int) -> None:
+    many = events * times
+
+    assert encode_events(many) == b"".join(map(encode_event, many))
