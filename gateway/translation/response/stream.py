@@ -43,6 +43,8 @@ REFUSED = "The model declined to answer this request."
 ONLY_THINKING = "the model thought and then said nothing"
 
 NO_TYPES: frozenset[str] = frozenset()
+NO_IDS: frozenset[str] = frozenset()
+"""One for all streams: each new frozenset takes 0.2 kB, even an empty one."""
 ONLY_TEXT = frozenset({"text"})
 TEXTS = frozenset({"text", "thinking"})
 _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -144,7 +146,7 @@ class MessageStream:
         self._is_blocked = False
         self._turn_ended_with: str | None = None  # the stop_reason, when the gateway ended the turn
         self._shows_parts = not self._rules.without_content
-        self._tool_use_ids: frozenset[str] = frozenset()
+        self._tool_use_ids = NO_IDS
         self._index = -1  # of the last block, including ``said_first``
         self._first_index = len(self._rules.said_first)
         self._open: str | None = None  # the type of the open block
