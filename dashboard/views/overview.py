@@ -24,7 +24,7 @@ from dashboard.pages import operator_page, render_page
 from dashboard.requests.explanation import explain
 from dashboard.requests.outcomes import LONG_SECONDS
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
-from dashboard.views.accounts.states import solving_actions
+from dashboard.views.accounts.states import solving_actions, why_unused
 from dashboard.views.connect import OPERATOR
 from dashboard.views.request import MOST_WITH_ONE_ID
 from gateway.ledger import search, usage
@@ -140,13 +140,22 @@ def _age_of_quotas(accounts: list[AccountPools], now: datetime) -> timedelta | N
 
 
 def _least_first(accounts: list[AccountPools]) -> list[ShownQuota]:
-    """Return each pool of the usable accounts, the emptiest first and unknown ones last."""
+    """Return each pool of the enabled accounts, the emptiest first and unknown ones last, and after them
+    those of accounts that cannot be used, with the reason."""
     quotas = [
-        ShownQuota(one.account, pool) for one in accounts if one.account.is_usable for pool in one.pools
+        ShownQuota(one.account, pool, "" if one.account.is_usable else why_unused(one.account))
+        for one in accounts
+        if one.account.enabled
+        for pool in one.pools
     ]
     return sorted(
         quotas,
-        key=lambda one: (one.pool.remaining_fraction is None, one.pool.remaining_fraction, str(one.account)),
+        key=lambda one: (
+            bool(one.why_unused),
+            one.pool.remaining_fraction is None,
+            one.pool.remaining_fraction,
+            str(one.account),
+        ),
     )
 
 

@@ -219,6 +219,16 @@ def test_the_emptiest_quota_comes_first(operator: Client) -> None:
     assert left.index("a0@example.com") < left.index("a1@example.com") < left.index("a2@example.com")
 
 
+def test_the_quota_of_an_account_that_cannot_be_used_comes_last_with_the_reason(operator: Client) -> None:
+    add_accounts(2)
+    Account.objects.filter(email="a0@example.com").update(
+        state=Account.State.NEEDS_VERIFICATION, state_reason="verify"
+    )
+    page = operator.get("/").content.decode()
+    left = text_of(page[page.index("What is left") :])
+    assert left.index("a1@example.com") < left.index("a0@example.com") < left.index("so it cannot be used")
+
+
 @pytest.mark.parametrize(("span", "stack"), [("1h", "family"), ("24h", "model"), ("30d", "family")])
 def test_volume_is_drawn_with_its_numbers(operator: Client, span: str, stack: str) -> None:
     now = timezone.now()
