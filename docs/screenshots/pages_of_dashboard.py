@@ -56,7 +56,7 @@ def take_pictures(page: Page, url: str, look: str) -> None:
     page.locator("[data-live-state][data-state=live]").wait_for()
     take(page, f"overview-{look}")
     rows = page.request.get(f"{url}/api/requests?limit=500").json()["requests"]
-    slowest = max(rows, key=lambda row: (row["attempts"], row["duration_seconds"] or 0))
+    slowest = max(rows, key=lambda row: row["first_event_seconds"] or 0)
     page.goto(f"{url}/requests/{slowest['request_id']}")
     take(page, f"request-{look}")
     for name, path in PAGES.items() if look == "light" else ():
