@@ -224,16 +224,13 @@ class ModelConnection(asyncio.Protocol, Waiting):
         """Return a future that ends with the next change, or with a TimeoutError at the deadline. Raises the
         failure of the connection. This is no coroutine, which would take memory for as long as the upstream
         is silent."""
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         assert self._waiter is None or self._waiter.done(), "a connection has one reader"
         self._waiter = self._loop.create_future()
         self.deadline = deadline
         self._timeouts.watch(self)
         return self._waiter
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
