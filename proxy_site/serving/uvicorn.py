@@ -210,6 +210,11 @@ class GatewayProtocol(HttpToolsProtocol):
     def ws_protocol_class(self) -> Any:  # type: ignore[override]
         return self.config.ws_protocol_class
 
+    def stream_has_begun(self) -> None:
+        """Drop the parser until the next request begins: it takes 1 kB, and a stream may last for long."""
+        if self._message is None:
+            self.parser = None  # type: ignore[assignment]
+
     def _new_parser(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -237,6 +242,8 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         self._idle_limit.deadline = NEVER
         message, cycle = self._message, self.cycle
+        if self.parser is None:
+            self._new_parser()  # type: ignore[unreachable]  # uvicorn says that there always is one
         try:
             self._feed(data)
             is_in_head = self._message is not None and not self._message.has_head

@@ -146,6 +146,8 @@ class RequestCycle:
             self._head = self._head_of(message["status"], message.get("headers", ()))
             return
         ends = not message.get("more_body", False)
+        if self._head and not ends:
+            self._protocol.stream_has_begun()
         self._write(message.get("body", b""), ends=ends)
         if ends:
             if 0 < self._unsent < math.inf:

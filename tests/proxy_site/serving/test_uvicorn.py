@@ -469,6 +469,36 @@ def test_a_connection_and_its_request_keep_no_dictionaries_of_attributes() -> No
     assert vars(protocol) == {}
 
 
+def test_a_connection_keeps_no_parser_during_a_stream_and_takes_another_request() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    async def play() -> tuple[list[bool], bytes]:
+        may_end = asyncio.Event()
+
+        async def stream(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first", "more_body": True})
+            await may_end.wait()
+            await send({"type": "http.response.body", "body": b"last"})
+
+        protocol, transport = _protocol(GatewayProtocol, stream), Sink()
+        transport.protocol = protocol
+        protocol.connection_made(transport)
+        has_parser = []
+        protocol.data_received(request)
+        for step in (lambda: None, lambda: protocol.data_received(request), may_end.set):
+            step()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            has_parser.append(protocol.parser is not None)
+        return has_parser, transport.written
+
+    has_parser, written = asyncio.run(play())
+
+    assert has_parser[0] is False
+    assert written.count(b"first") == written.count(b"last") == 2
+
+
 REQUEST_HEADERS = st.lists(
     st.tuples(
         st.sampled_from(["X-One", "accept", "x_three", "Expect", "CONNECTION"]),
