@@ -48,7 +48,6 @@ ADVICE_BY_STATUS = {
     ),
 }
 """The same for an api_error, by HTTP status; others are as in ADVICE."""
-SEND_THE_REST = "Send it again: what has arrived of the answer is not the whole of it."
 PROVIDERS = {"api_error", "overloaded_error", "timeout_error"}
 """The types of errors whose cause can be one account or its provider."""
 IS_PAST = "Send it again: that is past."
@@ -217,8 +216,6 @@ def _advice_on(row: RequestLog, last: str) -> str:
     """Return what to do about a failed request. `last` is the reason of its last attempt."""
     if last.startswith(TOO_LONG):
         return SHORTEN
-    if has_broken_off(row) and row.problem in PROVIDERS:
-        return f"{SEND_THE_REST} If it breaks off again, ask for another model."
     return _advice(row.problem or "", row.status, row.error)
 
 

@@ -117,7 +117,7 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
 
     assert re.search(
         r"✓ Tonight: yes, Claude lasts past (midnight|\d\d:\d\d)\. Claude is full again at \d\d:\d\d; "
-        r"until then ada@example.com is empty from \d\d:\d\d on, and linus@example.com carries on\.",
+        r"ada@example.com is empty at \d\d:\d\d, then linus@example.com carries on\.",
         page,
     )
     assert "This week" not in page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.requests.explanation import ADVICE, NOT_STORED, SEND_THE_REST, SHORTEN, explain, note, ordinal
+from dashboard.requests.explanation import ADVICE, NOT_STORED, SHORTEN, explain, note, ordinal
 from gateway.errors import GatewayError
 from gateway.models import RequestAttempt, RequestLog
 from tests.gateway.ledger.builders import MORNING
@@ -170,7 +170,7 @@ def test_a_failure_says_what_a_person_can_do(problem: str, status: int, said: st
 
 def test_an_answer_that_broke_off_is_sent_again() -> None:
     row = a_failed_row(first_event_seconds=0.5, duration_seconds=9.0)
-    assert explain(row, [a_try(0, 9.0, "broke off")], 0).advice.startswith(SEND_THE_REST)
+    assert explain(row, [a_try(0, 9.0, "broke off")], 0).advice == ADVICE["api_error"]
 
 
 @pytest.mark.parametrize(
