@@ -21,6 +21,11 @@ UNFIT_FOR_NAMES = re.compile(rb'[\x00-\x1f\x7f()<>@,;:\[\]={} \\"]')
 """Matches bytes that names of a response's headers must not have."""
 UNFIT_FOR_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
+REASON_PHRASES = {413: b"Content Too Large", 422: b"Unprocessable Content", 529: b"Overloaded"}
+"""Those of RFC 9110 whatever the version of Python, and Anthropic's 529."""
+STATUS_LINES = STATUS_LINE | {
+    status: b"HTTP/1.1 %d %b\r\n" % (status, phrase) for status, phrase in REASON_PHRASES.items()
+}
 MALFORMED = "a header of the response is malformed"
 KEPT_NAMES = 256
 
@@ -163,7 +168,7 @@ class RequestCycle:
         known = _known_names(names)
         if UNFIT_FOR_VALUES.search(b"".join(values)):
             raise RuntimeError(MALFORMED)
-        lines = [STATUS_LINE[status]]
+        lines = [STATUS_LINES[status]]
         for beginning, (_, value) in zip(known.beginnings, headers, strict=True):
             lines += (beginning, value, b"\r\n")
         if known.connection is not None and values[known.connection].lower() == b"close":
