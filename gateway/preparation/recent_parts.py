@@ -49,7 +49,7 @@ class RecentParts:
         return orjson.loads(body)
 
     def learn(self, request: MessagesRequest, body: Body) -> None:
-        """Remember the parts of a request that was just parsed from this body."""
+        """Keep the tools and messages of a request that was just parsed from this body."""
         if isinstance(request.tools, ToolList):
             self.tools.learn(request.tools, body)
         self.messages.learn(request.messages, body)
@@ -69,7 +69,8 @@ def _parse_rest(body: Body, places: list[tuple[int, int]]) -> Any:
 
 
 def _put_back(value: Any, tools: SeenTools | None, messages: SeenMessages | None) -> bool:
-    """Put the known parts in the places of their marks. Returns False when a mark is elsewhere."""
+    """Replace the marks in a parsed body by the known tools and messages. Returns False when a mark is not
+    where they belong."""
     if type(value) is not dict:
         return False
     if tools is not None:

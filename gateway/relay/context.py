@@ -183,7 +183,7 @@ class RequestContext:
 
 
 def digest_of(seed: str) -> bytes:
-    """Return 32 bytes that identify a conversation, the same for each equal seed."""
+    """Return the SHA-256 digest that identifies a conversation, the same for each equal seed."""
     return hashlib.sha256(seed.encode("utf-8", "replace")).digest()
 
 

@@ -129,7 +129,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
     )
 
     def __init__(self, timeouts: Timeouts, transport: asyncio.Transport, permit: asyncio.Semaphore) -> None:
-        """`permit` has been acquired, and is released when the connection is closed."""
+        """`permit` limits the number of connections: the caller has acquired it, and the connection releases
+        it when it is closed."""
         self.deadline = self.looked_at = NEVER
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -488,8 +489,8 @@ class Connections:
         return connection
 
     async def _connect(self, target: Target) -> asyncio.Transport:
-        """Have aiohttp connect, and take the connection away from it: what aiohttp keeps for each of its
-        connections takes 1.3 kB."""
+        """Open a connection with aiohttp and return its transport. aiohttp then forgets the connection, since
+        its own objects for one take 1.3 kB."""
         request = aiohttp.ClientRequest(
             "POST", target.url, loop=self._loop, proxy=target.proxy, session=self._session
         )

@@ -187,7 +187,8 @@ class GatewayProtocol(HttpToolsProtocol):
     """The requests that wait for the responses to earlier ones. It is nearly always empty."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState, header_seconds: float) -> None:
-        """Do what uvicorn's does, for the attributes that are used here."""
+        """Set the attributes of uvicorn's protocol that this class uses. uvicorn's own `__init__`, which sets
+        more, is not called: each attribute takes memory for as long as a client is connected."""
         self.config = config
         self.loop = asyncio.get_running_loop()
         self.server_state = state

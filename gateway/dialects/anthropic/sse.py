@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DELTA = "content_block_delta"
 MANY = 50
-"""From so many events on, writing their JSON together is faster: for 400 four times."""
+"""From this number of events on, encoding them together is faster: four times for 400."""
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 _HEADS = {
