@@ -94,11 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"The emulator cannot start: {error}\n")
         return 1
-    sys.stdout.write(describe(server))
-    sys.stdout.flush()
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
+    sys.stdout.write(describe(server))
+    sys.stdout.flush()
     asked_to_stop.wait()
     server.stop()
     return 0
