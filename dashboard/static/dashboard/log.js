@@ -22,6 +22,7 @@ const MOST_LINES = 10_000, NEAR_END = 8;
 const ORDER = ["debug", "info", "warning", "error", "critical"];
 let place, template, privateTexts, matches = () => true;
 let lines = [], waiting = [], heldSince = 0, isHeldByHand = false, isScrolledUp = false, lastTop = 0, skipped = 0, hasHeard = false;
+let whilePressed = null, followedUntil = 0;
 
 const find = (name) => document.querySelector(`[data-log-${name}]`);
 const isLoud = (line) => ORDER.indexOf(line.level) >= ORDER.indexOf(place.dataset.level);
@@ -47,24 +48,50 @@ function toEnd() {
 
 // What comes in
 
+// Nothing moves while a pointer is down: a click is lost when its link goes away between press and release.
+function unlessPressed(act) {
+  return (message) => { whilePressed ? whilePressed.push(() => act(message)) : act(message); };
+}
+
+function press() {
+  whilePressed ??= [];
+}
+
+// The click comes after the release.
+function release() {
+  setTimeout(() => {
+    const acts = whilePressed ?? [];
+    whilePressed = null;
+    for (const act of acts) act();
+  });
+}
+
+const asLine = ([at, level, id, text]) => ({ at, level, id, text });
+
 function take(message) {
   skipped += message.skipped ?? 0;
-  waiting.push(...message.lines.map(([at, level, id, text]) => ({ at, level, id, text })));
+  waiting.push(...message.lines.map(asLine));
   waiting.splice(0, waiting.length - MOST_LINES);
   goOnUnlessHeld();
 }
 
-// A snapshot has what the server still knows; older lines stay.
+// A snapshot has what the server still knows; older lines stay. Of a held log, only what came since then waits.
 function replace(message) {
   hasHeard = true;
   if (!message.lines.length) {
     showEmpty();
     return;
   }
-  const from = message.lines[0][0];
+  const from = message.lines[0][0], top = place.scrollTop;
   for (const line of lines) if (line.at >= from) line.element.remove();
   lines = lines.filter((line) => line.at < from);
   waiting = waiting.filter((line) => line.at < from);
+  if (isHeld()) {
+    const shown = message.lines.filter(([at]) => at <= followedUntil);
+    append(shown.map(asLine));
+    place.scrollTop = top;
+    message = { ...message, lines: message.lines.slice(shown.length) };
+  }
   take(message);
 }
 
@@ -77,12 +104,17 @@ function goOnUnlessHeld() {
   showEmpty();
 }
 
-function goOn() {
+function append(added) {
   const fresh = document.createDocumentFragment();
-  for (const line of waiting) fresh.append(line.element = made(line));
-  for (const line of [...lines, ...waiting].slice(0, -MOST_LINES)) line.element.remove();
-  lines = [...lines, ...waiting].slice(-MOST_LINES);
+  for (const line of added) fresh.append(line.element = made(line));
+  for (const line of [...lines, ...added].slice(0, -MOST_LINES)) line.element.remove();
+  lines = [...lines, ...added].slice(-MOST_LINES);
   place.append(fresh);
+}
+
+function goOn() {
+  append(waiting);
+  followedUntil = lines.at(-1)?.at ?? 0;
   waiting = [];
   heldSince = 0;
   toEnd();
@@ -202,11 +234,13 @@ function start() {
   template = document.querySelector("template[data-log-line]");
   if (!place || !template) return;
   privateTexts = new RegExp(`(${place.dataset.privateTexts || "(?!)"})`);
-  live.on("snapshot", replace);
-  live.on("delta", take);
+  live.on("snapshot", unlessPressed(replace));
+  live.on("delta", unlessPressed(take));
   live.watch({ topics: ["log"] });
   setLevel(place.dataset.level || "info");
   place.addEventListener("scroll", noteScroll, { passive: true });
+  place.addEventListener("pointerdown", press);
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, release);
   document.addEventListener("selectionchange", goOnUnlessHeld);
   document.addEventListener("live:toggle-hold", () => hold(!isHeldByHand));
   for (const button of document.querySelectorAll("[data-log-level]")) button.addEventListener("click", () => setLevel(button.dataset.logLevel));

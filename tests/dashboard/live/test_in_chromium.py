@@ -110,7 +110,10 @@ def test_a_row_appears_ticks_and_settles(
     assert page.locator('[data-live="in_flight"]').text_content() == "0"
     assert page.locator("[data-live-open]").text_content() == "0"
     assert page.locator("[data-live-badge]").is_hidden()
-    assert page.get_by_role("link", name="req-slow").get_attribute("href") == "/requests/req-slow"
+    assert (
+        page.locator("table").get_by_role("link", name="req-slow").get_attribute("href")
+        == "/requests/req-slow"
+    )
     assert page.get_by_text("from the server").count() == 0
     assert page.get_by_text("No request yet.").is_hidden()
 
@@ -170,7 +173,7 @@ def test_it_holds_still_and_goes_on(page: Page, watched: LiveGateway) -> None:
     until_state(page, "held")
     page.evaluate("document.dispatchEvent(new Event('live:toggle-hold'))")
     until_state(page, "live")
-    page.get_by_role("link", name="req-before").focus()
+    page.locator("table").get_by_role("link", name="req-before").focus()
     until_state(page, "held")
     page.locator("#below").click()
     until_state(page, "live")
@@ -235,6 +238,40 @@ def test_the_log_holds_while_it_is_scrolled(page: Page, watched: LiveGateway) ->
     page.get_by_role("button", name="Go on").click()
     page.locator(".line", has_text="req-unseen").wait_for()
     assert page.get_by_text("held since").is_hidden()
+
+
+def test_a_held_log_keeps_its_lines_when_the_level_changes(page: Page, watched: LiveGateway) -> None:
+    ask(watched, "req-held")
+    line = page.locator(".line", has_text="end_turn").filter(has_text="req-held")
+    line.wait_for()
+    page.get_by_role("button", name="Hold the log").click()
+    ask(watched, "req-after-hold")
+    page.get_by_text("held since").wait_for()
+
+    page.get_by_role("button", name="warning").click()
+    page.get_by_role("button", name="info").click()
+    page.wait_for_timeout(700)
+
+    assert line.is_visible()
+    assert page.locator(".line", has_text="req-after-hold").count() == 0
+    page.get_by_role("button", name="Go on").click()
+    page.locator(".line", has_text="req-after-hold").first.wait_for()
+
+
+def test_lines_that_come_during_a_click_do_not_take_it(page: Page, watched: LiveGateway) -> None:
+    page.evaluate("document.querySelector('table').hidden = true")  # its rows would move the log
+    ask(watched, "req-clicked")
+    link = page.locator(".line", has_text="end_turn").filter(has_text="req-clicked").locator("a")
+    link.hover()
+    page.mouse.down()
+    for number in range(9):
+        ask(watched, f"req-meanwhile-{number}")
+    page.wait_for_timeout(700)
+    assert page.locator(".line", has_text="req-meanwhile").count() == 0
+
+    page.mouse.up()
+
+    page.wait_for_url("**/requests/req-clicked")
 
 
 def test_after_a_restart_it_is_live_again(page: Page, watched: LiveGateway) -> None:
@@ -321,11 +358,11 @@ def test_after_an_hour_asleep_the_list_is_what_the_server_has(
         "attempts": 1,
     }
     server.send("delta", rows=[[facts.get(name) for name in COLUMNS]])
-    another_page.get_by_role("link", name="req-before").wait_for()
+    another_page.locator("table").get_by_role("link", name="req-before").wait_for()
 
     another_page.clock.fast_forward("01:00:00")
     another_page.clock.run_for(3_000)
-    another_page.get_by_role("link", name="req-before").wait_for(state="detached")
+    another_page.locator("table").get_by_role("link", name="req-before").wait_for(state="detached")
     until_state(another_page, "live")
     assert (server.opened, server.closed) == (2, 1)
 
