@@ -31,8 +31,8 @@ from gateway.preparation.translator import MOST_MENDED_HERE
 from gateway.preparation.workers import TranslationWorkers
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.signature_families import key_of_text
-from gateway.translation.tool_names import ToolNames
 from gateway.translation.tokens.token_estimate import estimate_input_tokens
+from gateway.translation.tool_names import ToolNames
 from gateway.translation.web_search.answer import without_search
 from gateway.translation.web_search.request import translate_search
 from gateway.translation.web_search.requested_search import asked_search
