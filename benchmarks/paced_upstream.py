@@ -7,6 +7,7 @@ events, 5 ms apart. Two events a minute apart are a stream that is held open.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import sys
@@ -34,6 +35,7 @@ def delays_in(data: bytes, arrived_at: float) -> list[float]:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
+    gc.disable()  # with 5,000 streams a collection is a pause of 0.1 s, and then a burst
     application = web.Application(client_max_size=LARGEST_BODY_BYTES)
     base = "/paced/{events}/{pause_ms}/v1internal:"
     application.router.add_post(base + "streamGenerateContent", _stream)
