@@ -20,9 +20,6 @@ RequestType = Literal["agent", "web_search"]
 # Accepted by Google in place of a lost thought signature.
 NO_SIGNATURE_SENTINEL = "skip_thought_signature_validator"
 
-_TEXT_FIELDS = frozenset({"text", "thought"})
-_NOT_ONLY_TEXT: tuple[str, str, dict[str, Any]] = ("", "", {})
-
 
 def text_part(text: str) -> Part:
     return {"text": text}
@@ -59,30 +56,6 @@ def parts_of(candidate: dict[str, Any]) -> list[Any]:
     content = candidate["content"] if "content" in candidate else None  # noqa: SIM401
     parts = content["parts"] if type(content) is dict and "parts" in content else None
     return parts if type(parts) is list else []
-
-
-def only_text_in(chunk: Chunk) -> tuple[str, str, dict[str, Any]]:
-    """Return "text" or "thinking", the text and the usage metadata of a chunk that has only text. All three
-    are empty for a chunk with anything else that matters.
-
-    An answer has hundreds of such chunks, so no function is called here.
-    """
-    try:
-        response = chunk["response"] if "response" in chunk else chunk  # noqa: SIM401 -- a call
-        usage = response["usageMetadata"] if "usageMetadata" in response else {}  # noqa: SIM401
-        (candidate,) = response["candidates"]
-        (part,) = candidate["content"]["parts"]
-        text = part["text"]
-        for name in part:
-            if name not in _TEXT_FIELDS or (name == "thought" and part[name] is not True):
-                return _NOT_ONLY_TEXT
-    except (KeyError, TypeError, ValueError):
-        return _NOT_ONLY_TEXT
-    if type(text) is not str or not text or type(usage) is not dict:
-        return _NOT_ONLY_TEXT
-    if "error" in chunk or "finishReason" in candidate or ("index" in candidate and candidate["index"] != 0):
-        return _NOT_ONLY_TEXT
-    return "thinking" if "thought" in part else "text", text, usage
 
 
 def has_content(chunk: Chunk) -> bool:

@@ -15,8 +15,15 @@ from typing import Any, NoReturn
 import orjson
 
 from accounts.values.outside import MOST_LEVELS, NotJson, is_too_deep, parse_json
-from gateway.google_api.content import first_candidate, parts_of, unwrap
+from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import without_lone_surrogates
+from gateway.google_api.text_chunks import (
+    NOT_ONLY_TEXT,
+    WRAPPER,
+    TextChunk,
+    read_text_chunk,
+    read_wrapped_text_chunk,
+)
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 LARGE_EVENT_BYTES = 1024 * 1024
@@ -27,6 +34,8 @@ is below a megabyte."""
 LINE_BYTES = 64
 """The memory for a line of an event in bytes, besides its text."""
 
+AnyChunk = Chunk | TextChunk
+_CHUNKS = {dict, TextChunk}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b":", b"event", b"id", b"retry")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -41,7 +50,7 @@ class MalformedStream(Exception):
 
 class ChunkReader:
     """Splits a stream into chunks. Buffers one event and raises MalformedStream when it exceeds
-    ``max_event_bytes``."""
+    ``max_event_bytes``. A chunk with nothing but text may be a TextChunk."""
 
     __slots__ = (
         "_data",
@@ -64,27 +73,27 @@ class ChunkReader:
         self._data: list[bytes] = []  # lines of the incomplete event
         self._data_size = 0
 
-    def receive(self, data: bytes) -> list[dict[str, Any]]:
+    def receive(self, data: bytes) -> list[AnyChunk]:
         """Return the chunks completed by these bytes."""
         if self._is_at_start:
             data = self._look_at_the_start(data)
         if self._is_plain_json:
             self._keep(data)
             return []
-        chunks: list[dict[str, Any]] = []
+        chunks: list[AnyChunk] = []
         if not self._data and not self._ends_with_cr:
             data = self._receive_whole_events(data, chunks)
         return chunks + self._receive_lines(data) if data else chunks
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[AnyChunk]:
         """Return the last chunk, if the upstream never sent its end."""
         if not self._line and not self._data:
             return []
         rest = bytes(self._line)
         self._line.clear()
         if self._is_plain_json:
-            return _objects_in(rest)
-        chunks: list[dict[str, Any]] = []
+            return [*_objects_in(rest)]
+        chunks: list[AnyChunk] = []
         self._receive_line(rest, chunks)
         self._end_event(chunks)
         return chunks
@@ -102,7 +111,7 @@ class ChunkReader:
             self._is_plain_json = start[:1] in b"{["
         return start
 
-    def _receive_whole_events(self, data: bytes, chunks: list[dict[str, Any]]) -> bytes:
+    def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the
         bytes that `_receive_lines` has to read: an incomplete event, or all bytes when some event has another
         form."""
@@ -117,21 +126,21 @@ class ChunkReader:
         if not events.startswith(b"data:") or b"\n" in between or b"\r" in between:
             return data
         try:
-            values = list(map(orjson.loads, texts))
+            values = _values_of(texts)
         except orjson.JSONDecodeError:
             return data
-        if set(map(type, values)) != {dict} or _may_be_deep(texts):
+        if not _CHUNKS.issuperset(map(type, values)) or _may_be_deep(texts):
             return data
         chunks += values
         return rest
 
-    def _receive_lines(self, data: bytes) -> list[dict[str, Any]]:
+    def _receive_lines(self, data: bytes) -> list[AnyChunk]:
         if self._ends_with_cr:
             data = data.removeprefix(b"\n")
         self._ends_with_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        chunks: list[dict[str, Any]] = []
+        chunks: list[AnyChunk] = []
         *lines, rest = data.split(b"\n")
         for line in lines:
             if self._line:
@@ -151,7 +160,7 @@ class ChunkReader:
         if len(self._line) + self._data_size > self._max_event_bytes:
             raise MalformedStream(f"an event of the upstream stream exceeds {self._max_event_bytes} bytes")
 
-    def _receive_line(self, line: bytes, chunks: list[dict[str, Any]]) -> None:
+    def _receive_line(self, line: bytes, chunks: list[AnyChunk]) -> None:
         if not line:
             self._end_event(chunks)
         elif line.startswith(b"data:"):
@@ -161,13 +170,25 @@ class ChunkReader:
         elif not line.startswith(_FIELDS):
             raise MalformedStream("the upstream answered with something that is no event stream")
 
-    def _end_event(self, chunks: list[dict[str, Any]]) -> None:
+    def _end_event(self, chunks: list[AnyChunk]) -> None:
         # JSON ignores the space after the colon and the line ends between several data lines.
         data = b"\n".join(self._data)
         self._data.clear()
         self._data_size = 0
         if data.strip():
             chunks += _objects_in(data)
+
+
+def _values_of(texts: list[bytes]) -> list[AnyChunk]:
+    """Return what the events contain, as a TextChunk where that is possible. Raises JSONDecodeError."""
+    is_wrapped = WRAPPER in texts[0]
+    values: list[AnyChunk] = []
+    for text in texts:
+        try:
+            values += (read_wrapped_text_chunk(text).response if is_wrapped else read_text_chunk(text),)
+        except NOT_ONLY_TEXT:
+            values += (orjson.loads(text),)
+    return values
 
 
 def _may_be_deep(texts: list[bytes]) -> bool:
@@ -179,7 +200,7 @@ def _may_be_deep(texts: list[bytes]) -> bool:
     return most > MOST_LEVELS
 
 
-def _objects_in(data: bytes) -> list[dict[str, Any]]:
+def _objects_in(data: bytes) -> list[Chunk]:
     if len(data) > LARGE_EVENT_BYTES and sum(map(data.count, (b",", b"[", b"{"))) > MOST_STRUCTURE:
         raise MalformedStream("an event of the upstream stream has too many values")
     try:

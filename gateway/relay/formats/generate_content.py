@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from accounts.failures import FailureKind
 from gateway.google_api.content import has_content
-from gateway.google_api.sse import ChunkReader
+from gateway.google_api.sse import AnyChunk, ChunkReader
+from gateway.google_api.text_chunks import TextChunk
 from gateway.relay.formats.base import Format, Outgoing
 from gateway.telemetry.random_ids import random_hex
 from gateway.translation.response.stream import MessageStream
@@ -74,6 +75,10 @@ class GenerateContent(Format):
         )
 
 
+def _has_content(chunk: AnyChunk) -> bool:
+    return isinstance(chunk, TextChunk) or has_content(chunk)
+
+
 def _new_tool_use_id() -> str:
     return f"toolu_{random_hex(12)}"
 
@@ -113,7 +118,7 @@ class ChunkedAnswer:
         if not chunks:
             return []
         events = self._stream.receive(*chunks)
-        self.has_content = self.has_content or bool(events) or any(map(has_content, chunks))
+        self.has_content = self.has_content or bool(events) or any(map(_has_content, chunks))
         return events
 
     def close(self) -> list[StreamEvent]:

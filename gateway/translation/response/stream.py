@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.dialects.anthropic import stream_events
-from gateway.google_api.content import Chunk, first_candidate, only_text_in, parts_of, unwrap
-from gateway.google_api.surrogates import CharacterJoiner, has_surrogates
+from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
+from gateway.google_api.surrogates import CharacterJoiner
+from gateway.google_api.text_chunks import TextChunk
 from gateway.translation.request.content_blocks import as_arguments
 from gateway.translation.response.stop_reason import (
     MAY_BE_EMPTY,
@@ -184,28 +185,31 @@ class MessageStream:
         is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
         return is_cut_short and self.usage.prompt_tokens is not None
 
-    def receive(self, *chunks: Chunk) -> list[StreamEvent]:
+    def receive(self, *chunks: Chunk | TextChunk) -> list[StreamEvent]:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
         counts_of_each: list[dict[str, Any]] = []
         continued, index = self._continued_now(), self._index
         delta_type = f"{continued}_delta"
         for chunk in chunks:
-            block_type, text, counts = only_text_in(chunk)
-            if block_type != continued or not (text.isascii() or not has_surrogates(text)):
-                if counts_of_each:
-                    self.usage.merge(*counts_of_each)
-                    counts_of_each = []
-                events += self._receive_any(chunk)
-                continued, index = self._continued_now(), self._index
-                delta_type = f"{continued}_delta"
-                continue
-            counts_of_each += (counts,)
-            if self._keeps_text and block_type == "text":
-                self._text.append(text)
-            # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
-            delta = {"type": delta_type, block_type: text}
-            events += ({"type": "content_block_delta", "index": index, "delta": delta},)
+            if isinstance(chunk, TextChunk):
+                part = chunk.candidates[0].content.parts[0]
+                block_type = "thinking" if part.thought else "text"
+                if block_type == continued:
+                    counts_of_each += (chunk.usage_metadata,)
+                    if self._keeps_text and block_type == "text":
+                        self._text.append(part.text)
+                    # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
+                    delta = {"type": delta_type, block_type: part.text}
+                    events += ({"type": "content_block_delta", "index": index, "delta": delta},)
+                    continue
+                chunk = chunk.as_chunk()
+            if counts_of_each:
+                self.usage.merge(*counts_of_each)
+                counts_of_each = []
+            events += self._receive_any(chunk)
+            continued, index = self._continued_now(), self._index
+            delta_type = f"{continued}_delta"
         if counts_of_each:
             self.usage.merge(*counts_of_each)
         return events

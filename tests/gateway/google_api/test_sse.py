@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.google_api.content import unwrap
 from gateway.google_api.sse import ChunkReader, MalformedStream
+from gateway.google_api.text_chunks import TextChunk
 
 CHUNK = {"response": {"text": "ü✓"}}
 ENCODED = '{"response":{"text":"ü✓"}}'.encode()
@@ -19,7 +21,8 @@ ENCODED = '{"response":{"text":"ü✓"}}'.encode()
 
 def read(*pieces: bytes, **options: Any) -> list[dict[str, Any]]:
     reader = ChunkReader(**options)
-    return list(itertools.chain.from_iterable(map(reader.receive, pieces))) + reader.close()
+    chunks = [*itertools.chain.from_iterable(map(reader.receive, pieces)), *reader.close()]
+    return [chunk.as_chunk() if isinstance(chunk, TextChunk) else chunk for chunk in chunks]
 
 
 STREAMS = [
@@ -90,7 +93,7 @@ def test_a_surrogate_of_the_answer_is_kept_for_joining(written: bytes, read_as: 
 
     (read_chunk,) = read(b"data: %b\n\n" % chunk)
 
-    assert read_chunk["response"]["candidates"][0]["content"]["parts"] == [{"text": read_as}]
+    assert unwrap(read_chunk)["candidates"][0]["content"]["parts"] == [{"text": read_as}]
 
 
 def test_half_a_character_elsewhere_is_replaced() -> None:

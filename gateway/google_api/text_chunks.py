@@ -1,0 +1,68 @@
+"""Chunks that contain nothing but text, as objects with types. Most chunks of an answer are such, and reading
+one as a TextChunk takes half the time of a dict, with nothing left to check.
+
+The types reject whatever matters besides the text: fields of a part other than ``text`` and ``thought``, a
+second part or candidate, an empty text, half of a surrogate pair, a finish reason, sources, a refused prompt,
+an error. Fields that the gateway never reads are skipped.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from gateway.google_api.content import Chunk, text_part, thought_part
+
+Missing = Annotated[str, msgspec.Meta(min_length=1, max_length=0)]
+"""The type of a field that has to be missing: no value is valid."""
+
+
+class TextPart(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+    thought: bool = False
+
+
+class TextContent(msgspec.Struct, gc=False):
+    parts: tuple[TextPart]
+
+
+class TextCandidate(msgspec.Struct, rename="camel", gc=False):
+    content: TextContent
+    index: Literal[0] = 0
+    finish_reason: Missing = ""
+    grounding_metadata: Missing = ""
+
+
+class TextChunk(msgspec.Struct, rename="camel", gc=False):
+    """What the gateway reads of a chunk, without Cloud Code's wrapper."""
+
+    candidates: tuple[TextCandidate]
+    usage_metadata: dict[str, Any] = {}
+    response_id: Any = None
+    prompt_feedback: Missing = ""
+    error: Missing = ""
+
+    def as_chunk(self) -> Chunk:
+        """Return as a dict what the gateway reads of it."""
+        part = self.candidates[0].content.parts[0]
+        content = {"parts": [thought_part(part.text) if part.thought else text_part(part.text)]}
+        return {
+            "candidates": [{"content": content}],
+            "usageMetadata": self.usage_metadata,
+            "responseId": self.response_id,
+        }
+
+
+class WrappedTextChunk(msgspec.Struct, gc=False):
+    response: TextChunk
+    error: Missing = ""
+
+
+NOT_ONLY_TEXT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""Raised by the two functions below for any other chunk, and for invalid JSON."""
+
+read_text_chunk = msgspec.json.Decoder(TextChunk).decode
+read_wrapped_text_chunk = msgspec.json.Decoder(WrappedTextChunk).decode
+WRAPPER = b'"response":'
+"""Part of each wrapped chunk. In a text, quotes are escaped."""
