@@ -18,7 +18,7 @@ from gateway.translation.response.stream import BrokenAnswer
 from gateway.upstreams.transport import Response, TransportFailed, TransportTimedOut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from accounts.pool.pool import Lease, PooledAccount
     from gateway.dialects.anthropic.stream_events import StreamEvent
@@ -36,13 +36,16 @@ class Answer:
 
     __slots__ = (
         "_account",
+        "_content_at",
         "_ended",
         "_failure",
         "_failure_at_end",
         "_first",
+        "_last_sent",
         "_reader",
         "_received_bytes",
         "_response",
+        "_returned_events",
         "_was_read_to_its_end",
         "checks_calls",
         "lease",
@@ -74,7 +77,12 @@ class Answer:
         self._account = account
         self._response = response
         self._reader = reader
-        self._first: list[StreamEvent] = []
+        self._first: list[StreamEvent] | None = None
+        """The first events until they are returned."""
+        self._returned_events = True
+        """False after an empty list was returned last."""
+        self._last_sent = self._content_at = 0.0
+        """When the events returned last had been sent, and when content arrived last; time.monotonic()."""
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
@@ -91,14 +99,15 @@ class Answer:
         seconds = own_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
         now = time.monotonic()
         deadline = now + seconds
+        first: list[StreamEvent] = []
         try:
-            while not self._ended and not self._first:
+            while not self._ended and not first:
                 if self._failure_at_end is not None:
                     raise self._failure_at_end
-                self._first += self._events_in(await self._response.read(deadline - now))
+                first += self._events_in(await self._response.read(deadline - now))
                 if self._failure is not None:
                     raise self._failure
-                if not self._first and (now := time.monotonic()) >= deadline:
+                if not first and (now := time.monotonic()) >= deadline:
                     raise TimeoutError  # data without content may arrive for ever
         except TimeoutError as error:
             self.close()
@@ -112,21 +121,31 @@ class Answer:
         if self.passes_through:
             named = self._response.headers.get("request-id", "")
             self.upstream_request_id = named if REQUEST_ID.fullmatch(named) else ""
+        self._first = first
         self._response.forget_headers()
 
-    async def batches(self) -> AsyncGenerator[list[StreamEvent]]:
-        """Yield events as they arrive, those that arrived together in one list; an empty list after
-        KEEP_ALIVE_SECONDS without any.
+    def batches(self) -> Answer:
+        """Return an iterator over the events as they arrive, those that arrived together in one list; an
+        empty list after KEEP_ALIVE_SECONDS without any. It is the answer itself, since the event loop would
+        keep track of an async generator.
 
         Raises GatewayError when the upstream fails midway, or sends no content for UPSTREAM_IDLE_TIMEOUT_MS.
         """
-        first, self._first = self._first, []
-        yield first
-        del first  # a stream may be held open for long: sent events are not kept
-        now = last_sent = content_at = time.monotonic()
+        return self
+
+    def __aiter__(self) -> Answer:
+        return self
+
+    async def __anext__(self) -> list[StreamEvent]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        now = self._last_sent = time.monotonic()
+        if self._returned_events:
+            self._content_at = now  # a slow reader is not an idle upstream
         while not self._ended:
-            idle_ends_at = content_at + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
-            wait_until = last_sent + KEEP_ALIVE_SECONDS
+            idle_ends_at = self._content_at + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+            wait_until = self._last_sent + KEEP_ALIVE_SECONDS
             if idle_ends_at < wait_until:
                 wait_until = idle_ends_at
             try:
@@ -136,26 +155,26 @@ class Answer:
             except TimeoutError:
                 if wait_until == idle_ends_at:
                     raise _silence() from None
-                yield []
-                now = last_sent = time.monotonic()
+                self._returned_events = False
+                return []
             except UpstreamError as error:
                 raise await self._error_after_content(error) from error
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
-            else:
-                now = time.monotonic()
-                # Comments, empty lines and usage do not count as content, since they could come for ever.
-                if self._reader.has_content:
-                    content_at = now
-                elif not events and self._failure is None and now >= idle_ends_at:
-                    raise _silence()
-                # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
-                if events or now - last_sent >= KEEP_ALIVE_SECONDS:
-                    yield events
-                    now = last_sent = time.monotonic()
-                    if events:
-                        content_at = now  # a slow reader is not an idle upstream
-                del events
+            now = time.monotonic()
+            # Comments, empty lines and usage do not count as content, since they could come for ever.
+            if self._reader.has_content:
+                self._content_at = now
+            elif not events and self._failure is None and now >= idle_ends_at:
+                raise _silence()
+            # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
+            if events or now - self._last_sent >= KEEP_ALIVE_SECONDS:
+                self._returned_events = bool(events)
+                return events
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Do nothing: `close` ends the answer."""
 
     async def _error_after_content(self, error: UpstreamError) -> GatewayError:
         failure = failure_of(error)
