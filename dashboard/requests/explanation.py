@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from dashboard.formats import seconds
-from dashboard.requests.operator_text import names_by_label, next_try_is_past, operator_text, with_one_reason
+from dashboard.requests.operator_text import (
+    ADDRESS,
+    in_short,
+    names_by_label,
+    next_try_is_past,
+    operator_text,
+    with_one_reason,
+)
 from dashboard.requests.outcomes import LONG_SECONDS
 from gateway.ledger.record import HUNG_UP
 from gateway.relay.error_messages import NOTICEABLE_WAIT_SECONDS
@@ -22,29 +29,47 @@ ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 MOST = 0.5
 """A cause counts as most of the time to the first event above this share."""
 NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
+LONGEST_HEADING = 120
+"""A longer message of the gateway stands below the sentence instead of being it."""
+
+
+class Advice(NamedTuple):
+    """What to do about a failure, in a few words, and what to do when that is not enough."""
+
+    text: str
+    further: str = ""
+
+
+SEND_AGAIN = "Send it again."
 ADVICE = {
-    "invalid_request_error": "The same request fails again: the client has to change it.",
-    "authentication_error": "Check the key of the client.",
-    "permission_error": "The client's key does not allow this.",
-    "not_found_error": "Ask for a model that an account offers, or add a route for this name.",
-    "request_too_large": "Send less: shorten the conversation, or leave out large files and images.",
-    "rate_limit_error": "Wait until then, add an account, or let another model answer (setting FALLBACK).",
-    "timeout_error": "Send it again. If it fails again, the provider is slow: ask for another model.",
-    "overloaded_error": "Send it again in a moment. If it fails again, ask for another model.",
-    "api_error": (
-        "Send it again. If it fails again, the fault is the provider's: wait some minutes, or ask for "
-        "another model."
+    "invalid_request_error": Advice("The client has to change it.", "The same request fails again."),
+    "authentication_error": Advice("Check the key of the client."),
+    "permission_error": Advice("Use another key.", "The client's key does not allow this."),
+    "not_found_error": Advice("Ask for a model that an account offers, or map this name."),
+    "request_too_large": Advice(
+        "Send less.", "Shorten the conversation, or leave out large files and images."
+    ),
+    "rate_limit_error": Advice(
+        "Wait until then, or add an account.", "Or let another model answer: setting FALLBACK."
+    ),
+    "timeout_error": Advice(SEND_AGAIN, "If it fails again, the provider is slow: ask for another model."),
+    "overloaded_error": Advice("Send it again in a moment.", "If it fails again, ask for another model."),
+    "api_error": Advice(
+        SEND_AGAIN,
+        "If it fails again, the fault is the provider's: wait some minutes, or ask for another model.",
     ),
 }
 """What the operator can do, by error type of the Messages API."""
 ADVICE_BY_STATUS = {
-    500: (
-        "Send it again. If it fails again, it is a fault of this gateway: report it with what "
-        "`manage.py diagnose` prints for this id."
+    500: Advice(
+        SEND_AGAIN,
+        "If it fails again, it is a fault of this gateway: report it with what `manage.py diagnose` prints "
+        "for this id.",
     ),
-    503: "Send it again in a moment: the gateway was not ready for it.",
-    508: (
-        "Correct the address of the account: it leads back to a gateway that this request has passed already."
+    503: Advice("Send it again in a moment.", "The gateway was not ready for it."),
+    508: Advice(
+        "Correct the address of the account.",
+        "It leads back to a gateway that this request has passed already.",
     ),
 }
 """The same for an api_error, by HTTP status; others are as in ADVICE."""
@@ -52,23 +77,27 @@ PROVIDERS = {"api_error", "overloaded_error", "timeout_error"}
 """The types of errors whose cause can be one account or its provider."""
 IS_PAST = "Send it again: that is past."
 STOPPED = "The server stopped while this request was under way, so its end is unknown."
-SEND_AGAIN = "Send it again."
 BROKE_OFF = "Broke off"
 NO_ANSWER = "no answer "
 """The beginning of the reasons of attempts that got no answer ("no answer within 30 s")."""
 TOO_LONG = "prompt too long"
-SHORTEN = "Shorten the conversation (`/compact` in Claude Code), or ask a model that takes more."
-OPERATOR_MUST_ACT = "The accounts page says what each account needs."
+SHORTEN = Advice("Shorten the conversation: /compact in Claude Code.", "Or ask a model that takes more.")
+OPERATOR_MUST_ACT = Advice("The accounts page says what each account needs.")
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The explanation of a request. `detail` is the gateway's own message to the client, `advice` what can be
+    """The explanation of a request: in `sentence` why it failed or took so long, in `advice` what can be
     done."""
 
     sentence: str
+    course: str = ""
+    """What else is to say of its course, such as its times."""
     detail: str = ""
+    """The gateway's message to the client, unless it is the sentence."""
     advice: str = ""
+    further: str = ""
+    """What can be done when the advice is not enough."""
     needs_account: bool = False
     """True when the operator must do something about an account."""
     is_limited: bool = False
@@ -100,8 +129,8 @@ def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> 
     if row.problem == HUNG_UP:
         return Explanation(
             _hung_up(row),
-            advice="Nothing to mend: Esc in Claude Code does this. If nobody pressed it, the client's "
-            "timeout is too short.",
+            advice="Nothing to mend: Esc in Claude Code does this.",
+            further="If nobody pressed it, the client's timeout is too short.",
         )
     if row.problem == row.INTERRUPTED:
         return Explanation(STOPPED, advice=SEND_AGAIN)
@@ -118,7 +147,8 @@ def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanatio
     by = f" by the fallback {row.upstream_model}" if row.fallback else ""
     if cause := _cause(row, attempts):
         return Explanation(
-            f"{cause.text}. The first event came after {seconds(row.first_event_seconds)}, the end after "
+            f"{cause.text}.",
+            f"The first event came after {seconds(row.first_event_seconds)}, the end after "
             f"{seconds(row.duration_seconds)}{by and f',{by}'}.",
             cause=cause.text,
             accounts=cause.accounts,
@@ -202,17 +232,23 @@ def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     if has_broken_off(row):
         what, after = BROKE_OFF, f"{after}; {seconds(row.first_event_seconds)} to the first event"
         because = "" if last == BROKE_OFF.lower() else because
+    message = in_short(operator_text(with_one_reason(row.error), row.started_at))
+    is_short = 0 < len(message) <= LONGEST_HEADING
+    advice = _advice_on(row, last)
     return Explanation(
+        message if is_short else f"{what if what == BROKE_OFF else 'Failed'}{because}.",
         f"{what}{_at_try(row)}{after}{because}.",
-        operator_text(row.error, row.started_at) or NOT_STORED,
-        _advice_on(row, last),
+        "" if is_short else operator_text(row.error, row.started_at) or NOT_STORED,
+        advice.text,
+        advice.further,
         _needs_account(row.status, row.error),
         row.problem == "rate_limit_error",
+        accounts=frozenset(ADDRESS.findall(message)) if is_short else frozenset(),
         is_providers=bool(row.account) and row.problem in PROVIDERS and row.status not in ADVICE_BY_STATUS,
     )
 
 
-def _advice_on(row: RequestLog, last: str) -> str:
+def _advice_on(row: RequestLog, last: str) -> Advice:
     """Return what to do about a failed request. `last` is the reason of its last attempt."""
     if last.startswith(TOO_LONG):
         return SHORTEN
@@ -237,14 +273,14 @@ def note(
         return ""
     text = operator_text(with_one_reason(error), begun, names)
     is_past = outcome == "rate_limit_error" and next_try_is_past(text)
-    return f"{text}\n→ {IS_PAST if is_past else _advice(outcome, status, error)}".strip()
+    return f"{in_short(text)}\n→ {IS_PAST if is_past else _advice(outcome, status, error).text}".strip()
 
 
 def _needs_account(status: int | None, error: str) -> bool:
     return status == 503 and "operator" in error.lower()
 
 
-def _advice(problem: str, status: int | None, error: str) -> str:
+def _advice(problem: str, status: int | None, error: str) -> Advice:
     if _needs_account(status, error):
         return OPERATOR_MUST_ACT
     if problem in ADVICE and problem != "api_error":

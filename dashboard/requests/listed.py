@@ -24,7 +24,7 @@ from dashboard.requests.outcomes import LATE_AFTER, is_slow, outcome_of
 from gateway.ledger.record import tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from dashboard.requests.explanation import Explanation
     from gateway.models import RequestLog
@@ -114,10 +114,12 @@ def _note(row: RequestLog, explained: Explanation | None) -> str:
     return format_html(' <span class="note quiet small"{}>{}</span>', private, said) if said else ""
 
 
-def local_times(text: str) -> SafeString:
-    """Return a text of `operator_text`, with its times in `<time>` elements for the browser's zone."""
+def local_times(text: str, names: Collection[str] = ()) -> SafeString:
+    """Return a text of `operator_text`, with its times in `<time>` elements for the browser's zone, and with
+    `names` marked, so that the page can hide them."""
     if not text:
         return SafeString()
     pieces = re.split(f"({INSTANT})", text)
     times = [moment(datetime.fromisoformat(at), "short") for at in pieces[1::2]]
-    return format_html_join("", "{}{}", zip(pieces[::2], [*times, ""], strict=True))
+    texts = [mark_names(piece, names) for piece in pieces[::2]]
+    return format_html_join("", "{}{}", zip(texts, [*times, ""], strict=True))

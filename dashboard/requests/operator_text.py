@@ -31,6 +31,12 @@ NEXT_TRY = re.compile(rf"Next try in [^()]{{1,40}} \(({INSTANT})\)")
 """Matches a waiting time counted from the request (gateway/relay/error_messages.py). It has passed when a
 page shows it."""
 AT_NEXT_TRY = re.compile(rf"Next try at ({INSTANT})")
+BROKEN = re.compile(r"^The answer broke off: (?:the connection broke \(([^()]+)\)|([^.]+))\.")
+"""Matches what is said of an answer that broke off (gateway/relay/answer.py)."""
+SAME_TIME = re.compile(rf"(until ({INSTANT})[^.]*\.) Next try at \2\.?")
+"""Matches a time of the next try that has been said before."""
+ADDRESS = re.compile(r"[^\s,:()]+@[^\s,:()]+[^\s,:().]")
+"""Matches the e-mail address of an account."""
 NAMES_KEY = "dashboard:names-by-label"
 NAMES_SECONDS = 60
 
@@ -59,11 +65,18 @@ def operator_text(text: str, after: datetime, names: Callable[[], Mapping[str, s
 
 
 def with_one_reason(text: str) -> str:
-    """Return the text without its accounts if all of them failed for the same reason."""
+    """Return the text without its accounts and model if all of them failed for the same reason."""
     if (found := TRIED.match(text)) is None:
         return text
     reasons = {LABEL.sub("", one, count=1).strip() for one in found[2].split(", ")}
-    return f"{found[1]}: {reasons.pop()}.{text[found.end() :]}" if len(reasons) == 1 else text
+    tried = found[1].partition(" for ")[0]
+    return f"{tried}: {reasons.pop()}.{text[found.end() :]}" if len(reasons) == 1 else text
+
+
+def in_short(text: str) -> str:
+    """Return a text of `operator_text` in fewer words."""
+    text = BROKEN.sub(lambda found: f"Broke off: {found[1] or found[2]}.", text)
+    return SAME_TIME.sub(r"\1", text)
 
 
 def next_try_is_past(text: str) -> bool:

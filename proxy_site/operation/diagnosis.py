@@ -101,7 +101,11 @@ def _request(
         "account": anonymizer.account(row.account),
         "endpoint": anonymizer.text(row.endpoint),
         "error": anonymizer.message(row.error),
-        "explanation": [anonymizer.message(text) for text in (found.sentence, found.detail, found.advice)],
+        "explanation": [
+            anonymizer.message(text)
+            for text in (found.course, found.sentence, found.detail, found.advice, found.further)
+            if text
+        ],
         "tries": [_attempt(row, one, anonymizer, models) for one in attempts],
     }
 

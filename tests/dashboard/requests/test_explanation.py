@@ -36,7 +36,13 @@ def a_try(
 
 
 def sentence(row: RequestLog, *attempts: RequestAttempt, age: float = 0.0) -> str:
-    return explain(row, attempts, age).sentence.replace(SPACE, " ")
+    """The sentence, with the course of a request that was answered."""
+    found = explain(row, attempts, age)
+    return f"{found.sentence} {found.course if row.problem is None else ''}".strip().replace(SPACE, " ")
+
+
+def course(row: RequestLog, *attempts: RequestAttempt) -> str:
+    return explain(row, attempts, 0.0).course.replace(SPACE, " ")
 
 
 def test_an_answer_says_its_times() -> None:
@@ -50,10 +56,8 @@ def test_a_slow_answer_names_the_account_that_took_longest() -> None:
 
     explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
 
-    assert explanation.sentence.replace(SPACE, " ") == (
-        "grace gave no answer for 30 s, then ada answered. "
-        "The first event came after 32 s, the end after 41 s."
-    )
+    assert explanation.sentence.replace(SPACE, " ") == "grace gave no answer for 30 s, then ada answered."
+    assert explanation.course.replace(SPACE, " ") == "The first event came after 32 s, the end after 41 s."
     assert explanation.cause in explanation.sentence
     assert explanation.accounts == {"ada", "grace"}
 
@@ -130,24 +134,44 @@ def test_a_failure_says_the_last_reason_and_what_to_do() -> None:
 
     explanation = explain(row, [a_try(0, 0.1), a_try(0.1, 0.02)], 60)
 
-    assert (
-        explanation.sentence.replace(SPACE, " ") == "Failed with 429 at the second try after 0.12 s: quota."
-    )
-    assert explanation.detail == "Next try in 2 h 3 min."
+    assert explanation.sentence == "Next try in 2 h 3 min."
+    assert explanation.course.replace(SPACE, " ") == "Failed with 429 at the second try after 0.12 s: quota."
     assert explanation.advice.startswith("Wait until then")
     assert explanation.is_limited
 
 
+def test_a_long_message_stands_below_a_short_sentence() -> None:
+    row = a_failed_row(error="What the provider says of it. " * 10)
+
+    explanation = explain(row, [a_try(0, 0.1)], 60)
+
+    assert explanation.sentence == "Failed: quota."
+    assert explanation.detail == row.error
+
+
+def test_a_message_says_in_few_words_why_the_answer_broke_off() -> None:
+    error = "The answer broke off: the connection broke (closed by the provider)."
+    row = a_failed_row(first_event_seconds=0.5, error=error)
+
+    explanation = explain(row, [a_try(0, 9.0, "broke off")], 0)
+
+    assert (explanation.sentence, explanation.detail) == ("Broke off: closed by the provider.", "")
+    assert note(row.outcome, 502, error, MORNING) == f"{explanation.sentence}\n→ Send it again."
+
+
 def test_a_failure_before_any_account_says_so() -> None:
-    assert sentence(a_failed_row(attempts=0)) == "Failed with 502 after 0.12 s before an account was asked."
+    row = a_failed_row(attempts=0)
+    assert sentence(row) == "Failed before an account was asked."
+    assert course(row) == "Failed with 502 after 0.12 s before an account was asked."
 
 
 def test_a_broken_stream_broke_off() -> None:
     row = a_failed_row(first_event_seconds=0.5, duration_seconds=9.0)
-    assert sentence(row, a_try(0, 9.0, "broke off")) == (
+    assert sentence(row, a_try(0, 9.0, "broke off")) == "Broke off."
+    assert course(row, a_try(0, 9.0, "broke off")) == (
         "Broke off at the first try after 9.0 s; 0.50 s to the first event."
     )
-    assert sentence(row, a_try(0, 9.0, "quota")).endswith("to the first event: quota.")
+    assert sentence(row, a_try(0, 9.0, "quota")) == "Broke off: quota."
 
 
 @pytest.mark.parametrize(
@@ -155,7 +179,7 @@ def test_a_broken_stream_broke_off() -> None:
     [
         ("api_error", 500, "`manage.py diagnose`"),
         ("api_error", 502, "wait some minutes, or ask for another model"),
-        ("api_error", 503, "the gateway was not ready"),
+        ("api_error", 503, "The gateway was not ready"),
         ("api_error", 508, "Correct the address of the account"),
         ("overloaded_error", 529, "ask for another model"),
         ("timeout_error", 504, "ask for another"),
@@ -164,13 +188,14 @@ def test_a_broken_stream_broke_off() -> None:
 )
 def test_a_failure_says_what_a_person_can_do(problem: str, status: int, said: str) -> None:
     row = a_failed_row(problem=problem, status=status)
-    assert said in explain(row, [a_try(0, 1, "server error")], 0).advice
-    assert said in note(row.outcome, row.status, "", row.started_at)
+    found = explain(row, [a_try(0, 1, "server error")], 0)
+    assert said in f"{found.advice} {found.further}"
+    assert note(row.outcome, row.status, "", row.started_at) == f"→ {found.advice}"
 
 
 def test_an_answer_that_broke_off_is_sent_again() -> None:
     row = a_failed_row(first_event_seconds=0.5, duration_seconds=9.0)
-    assert explain(row, [a_try(0, 9.0, "broke off")], 0).advice == ADVICE["api_error"]
+    assert explain(row, [a_try(0, 9.0, "broke off")], 0).advice == ADVICE["api_error"].text
 
 
 @pytest.mark.parametrize(
@@ -189,7 +214,7 @@ def test_words_of_google_are_not_stored() -> None:
 
 def test_a_long_prompt_is_to_be_shortened() -> None:
     row = a_failed_row(problem="invalid_request_error", status=400)
-    assert explain(row, [a_try(0, 1, "prompt too long")], 0).advice == SHORTEN
+    assert explain(row, [a_try(0, 1, "prompt too long")], 0).advice == SHORTEN.text
 
 
 def test_what_the_operator_must_do_is_on_the_accounts_page() -> None:

@@ -86,14 +86,15 @@ def test_a_note_says_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes_ago", "advice"), [(120, "Send it again: that is past."), (-1, "Wait until then, add")]
+    ("minutes_ago", "advice"), [(120, "Send it again: that is past."), (-1, "Wait until then, or add")]
 )
 def test_a_limit_whose_time_is_past_is_not_waited_for(minutes_ago: int, advice: str) -> None:
     begun = datetime.now(UTC) - timedelta(minutes=minutes_ago)
     back_at = begun.timestamp() + 38
     said = sentence("opus", [Attempt("one", "one", "opus", "quota", back_at=back_at)], begun.timestamp())
 
-    assert f"Next try at {datetime.fromtimestamp(back_at, UTC):%Y-%m-%dT%H:%MZ}.\n→ {advice}" in note(
+    until = f"{datetime.fromtimestamp(back_at, UTC):%Y-%m-%dT%H:%MZ}"
+    assert f"1 account tried for opus: one quota until {until}.\n→ {advice}" in note(
         "rate_limit_error", 429, said, begun
     )
 
@@ -109,7 +110,7 @@ def test_names_are_read_once_a_minute(django_assert_num_queries: DjangoAssertNum
 def test_a_reason_that_all_accounts_share_is_said_once() -> None:
     attempts = [Attempt(label, email, "opus-4.6", "quota") for label, email in NAMES.items()]
     said = sentence("opus-4.6", attempts, BEGUN.timestamp())
-    assert note("rate_limit_error", 429, said, BEGUN).startswith("4 accounts tried for opus-4.6: quota.\n")
+    assert note("rate_limit_error", 429, said, BEGUN).startswith("4 accounts tried: quota.\n")
 
     attempts[0].reason = "no capacity"
     said = sentence("opus-4.6", attempts, BEGUN.timestamp())
