@@ -88,11 +88,23 @@ class Form(NamedTuple):
     text_of: Callable[[Mapping[str, str]], str]
 
 
-IN_A_TERMINAL = "Paste into a terminal, then start claude"
+IN_A_TERMINAL = "Paste this, then start claude"
 FORMS = {
-    "bash": Form("bash, zsh", IN_A_TERMINAL, "To keep them, add them to ~/.bashrc or ~/.zshrc", _bash),
-    "fish": Form("fish", IN_A_TERMINAL, "To keep them, add them to config.fish", _fish),
-    "powershell": Form("PowerShell", IN_A_TERMINAL, "To keep them, add them to $PROFILE", _powershell),
+    "bash": Form(
+        "bash, zsh",
+        IN_A_TERMINAL,
+        "They hold in this terminal; to keep them, add them to ~/.bashrc or ~/.zshrc",
+        _bash,
+    ),
+    "fish": Form(
+        "fish", IN_A_TERMINAL, "They hold in this terminal; to keep them, add them to config.fish", _fish
+    ),
+    "powershell": Form(
+        "PowerShell",
+        IN_A_TERMINAL,
+        "They hold in this terminal; to keep them, add them to $PROFILE",
+        _powershell,
+    ),
     "settings": Form(
         "settings.json",
         "Put into ~/.claude/settings.json",

@@ -3,6 +3,7 @@ request has arrived, and a test message."""
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from weakref import WeakSet
@@ -71,6 +72,7 @@ def connect(request: HttpRequest) -> HttpResponse:
         "has_key": bool(settings.AUTH_TOKEN),
         "preset": preset,
         "can_write": not refusal(request),
+        "machine": platform.node(),
         "has_models": bool(models),
         "choices": [_shown_choice(choice, models, offered) for choice in ModelChoice.objects.all()],
         "kinds": [(kind, models.get(kind, "")) for kind in connecting.MODEL_VARIABLES],
