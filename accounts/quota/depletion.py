@@ -11,7 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from heapq import heapify, heappop
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Line = tuple[float, float]
+"""A height and a slope."""
 NOTHING = 1e-9
 """A remaining fraction up to this is empty; rounding may leave that much."""
 
@@ -41,23 +47,28 @@ def empty_at(limits: list[Running], last_reset: float) -> float | None:
 
 class _Tournament:
     """A tournament that finds the lowest of many lines at the present time; each slot holds one line or none.
-    A line (height, slope) has the value height - slope * time."""
+    A line (height, slope) has the value height - slope * time. Time begins at 0."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, lines: Mapping[int, Line]) -> None:
+        """Begin with these lines, by slot. To `put` them one by one would take log n times as long."""
         self._first = 1 << max(0, size - 1).bit_length()
-        self._lines: list[tuple[float, float]] = [(math.inf, 0.0)] * size
+        self._lines = [lines.get(slot, (math.inf, 0.0)) for slot in range(size)]
         self._best = [-1] * (2 * self._first)
+        for slot in lines:
+            self._best[self._first + slot] = slot
         self.valid_until = [math.inf] * (2 * self._first)
+        for node in range(self._first - 1, 0, -1):
+            self._judge(node, 0.0)
 
     @property
     def best(self) -> int:
         """The slot of the lowest line until `valid_until[1]`; -1 without a line."""
         return self._best[1]
 
-    def line(self, slot: int) -> tuple[float, float]:
+    def line(self, slot: int) -> Line:
         return self._lines[slot]
 
-    def put(self, slot: int, line: tuple[float, float] | None, now: float) -> None:
+    def put(self, slot: int, line: Line | None, now: float) -> None:
         node = self._first + slot
         self._best[node] = -1 if line is None else slot
         if line is not None:
@@ -80,7 +91,7 @@ class _Tournament:
         self.valid_until[node] = min(until, self.valid_until[2 * node], self.valid_until[2 * node + 1])
 
     def _winner(self, one: int, other: int, now: float) -> tuple[int, float]:
-        slower, faster = sorted((one, other), key=lambda slot: self._lines[slot][1])
+        slower, faster = (one, other) if self._lines[one][1] <= self._lines[other][1] else (other, one)
         (height, slope), (faster_height, faster_slope) = self._lines[slower], self._lines[faster]
         if slope == faster_slope:
             return (slower if height <= faster_height else faster), math.inf
@@ -126,13 +137,15 @@ class _Race:
             if one.reset_at < math.inf:
                 self._resets.append((one.reset_at, number))
         heapify(self._resets)
+        self.ready = {account for account in self._by_account if self._has_all(account)}
+        lines: dict[str, dict[int, Line]] = {one.span: {} for one in self.limits}
+        for one in self.limits:
+            if one.account in self.ready:
+                lines[one.span][one.account] = (one.remaining, one.rate)
         size = max(self._by_account, default=-1) + 1
-        self._spans = {one.span: _Span(_Tournament(size)) for one in self.limits}
-        for account, own in self._by_account.items():
-            if all(one.remaining > NOTHING for one in own):
-                self._start(account)
-            else:
-                self._hand_over(account, 1)
+        self._spans = {span: _Span(_Tournament(size, own)) for span, own in lines.items()}
+        for account in self._by_account.keys() - self.ready:
+            self._hand_over(account, 1)
 
     def next_change(self) -> float:
         """Return when the next limit is reset or empty, or another account becomes the one with the least
@@ -156,7 +169,7 @@ class _Race:
         reset = self._reset()
         self._stop_empty([(account, name) for account, name in empty if account not in reset])
         for account in reset - self.ready:
-            if all(one.remaining > NOTHING for one in self._by_account[account]):
+            if self._has_all(account):
                 self._hand_over(account, -1)
                 self._start(account)
 
@@ -190,6 +203,10 @@ class _Race:
         for one in self._by_account[account]:
             if one.span == name:
                 one.remaining = 0.0  # not what rounding left
+
+    def _has_all(self, account: int) -> bool:
+        """Return whether something is left of each of the account's limits."""
+        return all(one.remaining > NOTHING for one in self._by_account[account])
 
     def _start(self, account: int) -> None:
         self.ready.add(account)

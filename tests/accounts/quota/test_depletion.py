@@ -89,15 +89,16 @@ def test_many_accounts_take_few_comparisons(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(depletion._Tournament, "_winner", counted)
     choice = random.Random(16)
 
-    def comparisons(accounts: int) -> int:
+    def comparisons(accounts: int, hours: float) -> int:
         nonlocal calls
         calls = 0
         limits = running(
             {span: (choice.random(), choice.random() / 2, choice.random() * HOURS) for span in SPANS}
             for _ in range(accounts)
         )
-        empty_at(limits, HOURS)
+        empty_at(limits, hours)
         return calls
 
-    few, many = comparisons(100), comparisons(800)
+    few, many = comparisons(100, HOURS), comparisons(800, HOURS)
     assert many < few * 8 * 2  # 64 times as many when each step goes through all
+    assert comparisons(800, 0.0) < 800 * len(SPANS)  # before any time has passed
