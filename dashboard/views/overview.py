@@ -26,7 +26,6 @@ from dashboard.requests.outcomes import LONG_SECONDS
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions, why_unused
 from dashboard.views.connect import OPERATOR
-from dashboard.views.request import MOST_WITH_ONE_ID
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS
 from gateway.ledger.writer import LARGEST_BATCH
@@ -192,12 +191,11 @@ def _first_events(span: timedelta) -> Mapping[str, Any]:
 
 def _slowest(times: usage.Times) -> Slowest | None:
     """Return the slowest request and what it waited for; None when none was slow. Runs two queries."""
-    if max(times.first_event_seconds, default=0.0) < LONG_SECONDS:
+    if times.slowest is None or max(times.first_event_seconds) < LONG_SECONDS:
         return None
-    found = search.page(search.Search(request_id=times.slowest_id), limit=MOST_WITH_ONE_ID)
-    if not found:
+    row = RequestLog.objects.filter(pk=times.slowest).first()
+    if row is None:
         return None
-    row = max(found, key=lambda one: one.first_event_seconds or 0.0)
     return Slowest(row, explain(row, search.attempts_of_all([row])[row.pk], 0.0))
 
 

@@ -440,12 +440,13 @@ def test_times_are_those_of_the_newest_requests() -> None:
     times = usage.newest_times(now - timedelta(minutes=4, seconds=1))
     some = usage.newest_times(now - timedelta(hours=1), limit=3)
 
-    assert times == usage.Times([1.0, 3.0, 4.0], "req_4", is_complete=True)
-    assert some == usage.Times([1.0], "req_1", is_complete=False)
+    key_of = dict(RequestLog.objects.values_list("request_id", "pk"))
+    assert times == usage.Times([4.0, 3.0, 1.0], key_of["req_4"], is_complete=True)
+    assert some == usage.Times([1.0], key_of["req_1"], is_complete=False)
 
 
 def test_without_requests_there_are_no_times() -> None:
-    assert usage.newest_times(timezone.now()) == usage.Times([], "", is_complete=True)
+    assert usage.newest_times(timezone.now()) == usage.Times([], None, is_complete=True)
 
 
 @pytest.mark.slow
