@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.urls import reverse
+from dashboard.addresses import address
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Entry:
 
     @property
     def url(self) -> str:
-        return reverse(f"dashboard:{self.url_name}")
+        return address(self.url_name)
 
 
 MENU: tuple[Entry, ...] = (

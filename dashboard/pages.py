@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django_htmx.http import HttpResponseClientRedirect
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
+    from django.utils.safestring import SafeString
 
     View = Callable[..., HttpResponseBase]
 
@@ -50,9 +52,16 @@ def render_page(
 ) -> HttpResponse:
     """Render a template of `dashboard/`; `base.html` takes the menu, version and demo mark from here."""
     shared = {
-        "menu": MENU,
         "version": settings.VERSION,
         "is_demo": settings.DEMO,
         "here": request.resolver_match.url_name if request.resolver_match else "",
+        **(context or {}),
     }
-    return render(request, f"dashboard/{template}", {**shared, **(context or {})}, status=status)
+    shared["menu"] = _menu(shared["here"])
+    return render(request, f"dashboard/{template}", shared, status=status)
+
+
+@cache
+def _menu(here: str) -> SafeString:
+    """Return the menu of one page, which has it twice: beside the page, and above it on narrow screens."""
+    return render_to_string("dashboard/_menu.html", {"menu": MENU, "here": here})

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from accounts.kinds.registry import KINDS
 from accounts.live_settings import live
@@ -19,6 +18,7 @@ from accounts.status.required_action import required_action
 from accounts.status.unpaid_keys import STANDS_BY, keys_standing_by
 from accounts.terms import NOTICE
 from dashboard.account_pools import ShownQuota
+from dashboard.addresses import address
 from dashboard.views.accounts import sparkline
 from dashboard.views.accounts.states import solving_actions, state_of, why_unused
 from gateway.ledger import usage
@@ -74,9 +74,13 @@ class Card:
     def kind(self) -> Kind:
         return KINDS[self.account.kind]
 
-    @cached_property
+    @property
+    def page_url(self) -> str:
+        return address("account", self.account.pk)
+
+    @property
     def act_url(self) -> str:
-        return reverse("dashboard:account_action", args=[self.account.pk])
+        return address("account_action", self.account.pk)
 
     @property
     def state(self) -> ShownState:
@@ -140,7 +144,7 @@ class Card:
     def is_quota_known(self) -> bool:
         return any(one.pool.remaining_fraction is not None for one in self.quotas)
 
-    @property
+    @cached_property
     def old_since(self) -> datetime | None:
         """When the quotas were last read, if that is more than OLD_QUOTA ago; else None."""
         seen = [pool.newest.seen_at for pool in self.pools if pool.newest is not None]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.urls import reverse
-
 from accounts.kinds.registry import KINDS
 from accounts.models import Account
 from accounts.quota.pools import is_in_use
 from accounts.status.required_action import required_action
+from dashboard.addresses import address
 from dashboard.overview.attention import Action
 
 if TYPE_CHECKING:
@@ -56,11 +55,11 @@ def solving_actions(account: Account) -> list[Action]:
     """Return the buttons for what keeps the account from being used, in the order in which to press them."""
     if account.is_usable:
         return []
-    act_url = reverse("dashboard:account_action", args=[account.pk])
-    page = reverse("dashboard:account", args=[account.pk])
+    act_url = address("account_action", account.pk)
+    page = address("account", account.pk)
     if account.state == Account.State.INVALID:
         label = "Sign in again" if account.kind == "google" else "Enter a new key"
-        return [Action(label, f"{reverse('dashboard:account_add')}?account={account.pk}")]
+        return [Action(label, f"{address('account_add')}?account={account.pk}")]
     if account.state == Account.State.NEEDS_PROJECT:
         return [Action("Set a project", page), Action("Check", act_url, "verify")]
     if account.state != Account.State.OK:
