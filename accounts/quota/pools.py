@@ -8,10 +8,10 @@ empty when one of its limits is, that of its models or that of a week.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from accounts.failures import FailureKind
 from accounts.live_settings import live

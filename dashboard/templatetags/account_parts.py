@@ -3,6 +3,7 @@ them, and a template takes several times as long to write each."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Protocol
 
 from django import template
@@ -14,15 +15,17 @@ from django.utils.text import capfirst
 
 from accounts.live_settings import live
 from dashboard import formats
+from dashboard.addresses import address
 from dashboard.elements import moment
 from dashboard.templatetags.dashboard import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from accounts.models import Account
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import WindowForecast
+    from dashboard.account_pools import ShownQuota
     from dashboard.model_rows import Ready
 
 
@@ -81,6 +84,27 @@ def work(card: Card) -> SafeString:
         f"<span>{formats.count(requests)} request{pluralize(requests)} in 24 h</span> "
         f"{chart if requests else ''}"
     )
+
+
+@register.filter
+def quota_items(quotas: Iterable[ShownQuota]) -> SafeString:
+    """Return each quota as an item of a list: its name, what is left, until when, and its windows."""
+    return _html("".join(itertools.starmap(_quota_item, quotas)))
+
+
+def _quota_item(account: Account | None, pool: QuotaPool, why_unused: str) -> str:
+    owner = ""
+    if account is not None:
+        owner = f'<a href="{address("account", account.pk)}" data-private>{escape(account)}</a> · '
+    return f"""
+  <li class="quota">
+    <span class="name clip">{owner}{escape(pool.name)}</span>
+    <span class="share">{escape(formats.share(pool.remaining_fraction))}</span>
+    {bar(pool, why_unused)}
+    <span class="says">{forecast(pool, why_unused)}</span>
+    {windows(pool)}
+  </li>
+  """
 
 
 @register.filter
