@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from dashboard import elements, formats
@@ -20,10 +20,11 @@ from gateway.pricing.prices import cost_in_words, in_dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from django.template import Context
 
-    from dashboard.charts.shapes import Bar
+    from dashboard.charts.shapes import Column
     from dashboard.requests.listed import ListedRow
     from gateway.models import RequestLog, Tokens
 
@@ -166,15 +167,22 @@ def colour(series: str, colours: dict[str, str]) -> str:
 
 
 @register.simple_tag
-def rectangles(bars: Iterable[Bar], colours: dict[str, str]) -> str:
-    """Return the bars of a chart, of which a page may have hundreds."""
-    return mark_safe(  # noqa: S308  # colours and numbers of ours
-        "".join(
-            f'<rect class="{colour(bar.series, colours)}" x="{bar.x:g}" y="{bar.y:g}" '
-            f'width="{bar.width:g}" height="{bar.height:g}"/>'
-            for bar in bars
-        )
+def stacks(columns: Iterable[Column[datetime]], colours: dict[str, str]) -> str:
+    """Return the columns of a chart by time, of which a page may have dozens with several bars each."""
+    zone = timezone.get_current_timezone()
+    drawn = (_stack(one.key.astimezone(zone), one, colours) for one in columns if one.bars)
+    return mark_safe("".join(drawn))  # noqa: S308  # names of series are escaped, numbers are ours
+
+
+def _stack(at: datetime, column: Column[datetime], colours: dict[str, str]) -> str:
+    numbers = "".join(f", {escape(bar.series)} {formats.count(bar.value)}" for bar in column.bars)
+    bars = "".join(
+        f'<rect class="{colour(bar.series, colours)}" x="{bar.x:g}" y="{bar.y:g}" '
+        f'width="{bar.width:g}" height="{bar.height:g}"/>'
+        for bar in column.bars
     )
+    title = f"{at.day} {at:%b %H:%M}: {formats.count(column.total)}{numbers}"
+    return f"<g><title>{title}</title>{bars}</g>"
 
 
 @register.simple_tag
