@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.quota.depletion import NOTHING, Running, empty_at
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FAMILIES = ("Claude", "Gemini")
 WEEK = "weekly"
 """The name of the span of a week."""
+KEPT_FAMILIES = 1024
 
 
 class Limit(NamedTuple):
@@ -71,6 +73,7 @@ class Outlook:
         return None if self.back_at is None else datetime.fromtimestamp(self.back_at, UTC)
 
 
+@lru_cache(KEPT_FAMILIES)
 def family_of(pool_or_model: str) -> str:
     """Return the family, "Claude" or "Gemini", of a quota pool or model; GPT models share Claude's quota."""
     return "Gemini" if pool_or_model.lower().startswith("gemini") else "Claude"

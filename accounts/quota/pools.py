@@ -211,18 +211,19 @@ def is_in_use(header_mode: str, name: str) -> bool:
 def _pools(known: list[QuotaForecast], refused: dict[str, datetime]) -> list[QuotaPool]:
     """Return the pools of an account. `refused` has the ends of its quota cooldowns, by model key."""
     mode = mode_in_use("gemini")
-    families = {(OTHERS, "antigravity"), (f"Gemini ({mode})", mode)}
-    families |= {_family(one.model_id, one.header_mode) for one in known}
+    families: dict[tuple[str, str], list[QuotaForecast]] = {
+        (OTHERS, "antigravity"): [],
+        (f"Gemini ({mode})", mode): [],
+    }
+    for one in known:
+        families.setdefault(_family(one.model_id, one.header_mode), []).append(one)
+    until: dict[tuple[str, str], dict[str, datetime]] = {}
+    for key, moment in refused.items():
+        model_id, _, mode = key.partition(":")
+        until.setdefault(_family(model_id, mode), {})[model_id] = moment
     pools = []
     for family in sorted(families, key=lambda one: (not is_in_use(one[1], one[0]), one)):
-        of_family = [one for one in known if _family(one.model_id, one.header_mode) == family]
-        until = {
-            model_id: moment
-            for key, moment in refused.items()
-            for model_id, _, mode in [key.partition(":")]
-            if _family(model_id, mode) == family
-        }
-        pools += _of_family(family, of_family, until)
+        pools += _of_family(family, families[family], until.get(family, {}))
     return pools
 
 
@@ -255,19 +256,20 @@ def _of_family(
     name, header_mode = family
     alike: list[list[QuotaForecast]] = []
     for one in known:
-        pool = next((pool for pool in alike if _is_same(pool[0], one)), None)
-        if pool is None:
-            alike.append([one])
+        for pool in alike:
+            if _is_same(pool[0], one):
+                pool.append(one)
+                break
         else:
-            pool.append(one)
+            alike.append([one])
     if not alike:
         return [QuotaPool(name, header_mode, refused_until=max(refused.values(), default=None))]
     pools = []
-    for pool in alike:
-        models = tuple(one.model_id for one in pool)
+    for same in alike:
+        models = tuple(one.model_id for one in same)
         until = [moment for model_id, moment in refused.items() if model_id in models or len(alike) == 1]
         label = name if len(alike) == 1 else ", ".join(models)
-        pools.append(QuotaPool(label, header_mode, models, pool[0], max(until, default=None)))
+        pools.append(QuotaPool(label, header_mode, models, same[0], max(until, default=None)))
     return pools
 
 
@@ -280,7 +282,7 @@ def _family(model_id: str, header_mode: str) -> tuple[str, str]:
 def _is_same(one: QuotaForecast, other: QuotaForecast) -> bool:
     if one.remaining_fraction != other.remaining_fraction:
         return False
-    return one.reset_at is other.reset_at is None or _same_reset(one.reset_at, other.reset_at)
+    return one.reset_at is other.reset_at or _same_reset(one.reset_at, other.reset_at)
 
 
 def _same_reset(one: datetime | None, other: datetime | None) -> bool:
