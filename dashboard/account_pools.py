@@ -116,6 +116,11 @@ class FamilyOutlook:
             return None
         return week if back_at is None or week.at > back_at else None
 
+    @property
+    def week_lasts(self) -> bool:
+        """True when the limit of the week is known to last until it is full again."""
+        return self.of_week is not None and self.of_week.fate in {Fate.LASTS, Fate.UNUSED}
+
 
 def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
     """Return how long the usable ones of these accounts last together, by family of models."""

@@ -58,6 +58,11 @@ class Row:
     stream_seconds: float | None
     """The seconds of the stream; None without a first event."""
 
+    @property
+    def drawn_seconds(self) -> float:
+        """The seconds for which the bar stands: without the stream when it lies beyond the scale."""
+        return self.took_seconds - (self.stream_seconds or 0.0 if self.goes_on else 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Waterfall:

@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.kinds.families import OTHERS
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
 from dashboard.account_pools import ShownQuota, outlooks_now, read_account_pools
@@ -72,6 +73,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "span": span,
         "spans": list(SPANS),
         "families": families,
+        "other_model": _other_model(accounts),
         "dry": dry[:MOST_DRY],
         "more_dry": max(0, len(dry) - MOST_DRY),
         "tonight": [
@@ -97,6 +99,13 @@ def overview(request: HttpRequest) -> HttpResponse:
         **_in_flight(),
     }
     return render_page(request, "overview.html", context)
+
+
+def _other_model(accounts: list[AccountPools]) -> str:
+    """Return a model of the accounts that offer neither Claude nor Gemini; "" when none is known."""
+    return min(
+        (model for one in accounts if OTHERS in one.families for model in one.models or ()), default=""
+    )
 
 
 def _steps(accounts: list[AccountPools], newest: list[RequestLog]) -> list[Step]:
@@ -200,9 +209,13 @@ def _slowest(times: usage.Times) -> Slowest | None:
 
 
 def _in_flight() -> Mapping[str, Any]:
-    """Return the numbers of running and waiting requests, from the memory of this process, which serves the
-    page."""
+    """Return the numbers of running and waiting requests. Running ones are those in this process's memory and
+    those of other servers on this database; waiting ones are those of this process."""
     gateway = running_gateway()
     if gateway is None:
         return {"in_flight": None, "waiting": None}
-    return {"in_flight": len(gateway.recorder.in_flight), "waiting": gateway.accounts.pool.waiting}
+    of_others = search.open_rows().exclude(instance_id=gateway.ledger.instance_id).count()
+    return {
+        "in_flight": len(gateway.recorder.in_flight) + of_others,
+        "waiting": gateway.accounts.pool.waiting,
+    }

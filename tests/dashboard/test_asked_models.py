@@ -134,7 +134,7 @@ def test_the_page_says_what_answers_now_and_what_then(operator: Client) -> None:
     assert row_of(operator, "opus") == ("opus claude-opus-5-5 Anthropic key 1 nothing else: error 429")
     ModelRoute.objects.create(client_name="sonnet", upstream_model="claude-sonnet-4-6")
     assert row_of(operator, "sonnet") == (
-        "sonnet mapped by you haiku claude-sonnet-4-6 ada@example.com claude-sonnet-4-6 Anthropic key 1"
+        "sonnet mapped below haiku claude-sonnet-4-6 ada@example.com claude-sonnet-4-6 Anthropic key 1"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import platform
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,9 @@ def test_it_shows_and_then_writes_the_file(operator: Client, path: Path) -> None
 
 
 def test_it_is_offered_on_this_machine_only(operator: Client) -> None:
-    assert PAGE in operator.get("/connect", **HERE).content.decode()
+    page = operator.get("/connect", **HERE).content.decode()
+    assert PAGE in page
+    assert f"<b>{platform.node()}</b>, where this gateway runs" in page
     assert PAGE not in operator.get("/connect").content.decode()
 
 

@@ -45,14 +45,14 @@ def test_queries_do_not_grow_with_accounts(
 def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     add_accounts(3)
     page = operator.get("/").content.decode()
-    assert "Claude: yes, 2 of 3 accounts ready." in page
+    assert "Claude: yes, 2 of its 3 accounts ready." in page
     assert "✓ Claude ✓ Gemini" in page
 
 
 def test_a_family_without_a_ready_account_is_told_with_its_return(operator: Client) -> None:
     add_accounts(1)
     page = text_of(operator.get("/").content.decode())
-    assert re.search(r"✕\sClaude: no, 0 of 1 account ready, back at \d\d:\d\d\.", unescape(page))
+    assert re.search(r"✕\sClaude: no, 0 of its 1 account ready, back at \d\d:\d\d\.", unescape(page))
 
 
 def test_keys_count_for_their_own_models_only(operator: Client) -> None:
@@ -60,9 +60,9 @@ def test_keys_count_for_their_own_models_only(operator: Client) -> None:
     for number, kind in enumerate(("gemini", "anthropic", "compatible")):
         Account.objects.create(kind=kind, given_name=f"{kind} key {number}", terms_accepted_at=timezone.now())
     page = operator.get("/").content.decode()
-    assert "Claude: yes, 3 of 4 accounts ready." in page
+    assert "Claude: yes, 3 of its 4 accounts ready." in page
     assert "Other models: yes, 1 account ready." in page
-    assert "3 keys</a> have no quota to show" in page
+    assert "3 more accounts</a> tell no quota" in page
 
 
 def test_dry_accounts_are_named(operator: Client) -> None:
@@ -167,7 +167,9 @@ def test_keys_carry_on_where_the_google_accounts_run_out(operator: Client) -> No
     clock = r"\d\d:\d\d"
     yes = r"✓ Tonight: yes, {} lasts past (?:midnight|\d\d:\d\d)\. The Google accounts"
     assert re.search(rf"{yes.format('Claude')} run out about {clock}, then key 0 carries on\.", page)
-    assert re.search(rf"{yes.format('Gemini')} are empty until {clock}; 2 keys carry on\.", page)
+    assert re.search(
+        rf"{yes.format('Gemini')} are empty until {clock}; 2 accounts with a key carry on\.", page
+    )
 
     Cooldown.objects.create(
         account=Account.objects.get(kind="anthropic"), model_key=ALL_MODELS, kind="SPEND_LIMIT",

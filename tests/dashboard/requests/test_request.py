@@ -72,7 +72,12 @@ def test_a_slow_request_is_explained(operator: Client) -> None:
     assert "The first event came after 6.0 s, the end after 41 s." in text
     assert "1 grace@example.com 1.2 s quota → next account" in text
     assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
-    assert "3 ada@example.com 36 s answered ▶ streamed 35 s" in text
+    assert "3 ada@example.com 0.70 s answered ▶ streamed 35 s" in text
+    assert "3 ada@example.com 36 s answered, streamed 35 s" in text_of(operator, query="?whole=1")
+    assert (
+        '<a href="/requests?account=grace%40example.com" data-private>'
+        in operator.get(f"/requests/{SLOW}").content.decode()
+    )
 
 
 def test_bars_are_drawn_on_the_scale_that_is_asked_for(operator: Client) -> None:
