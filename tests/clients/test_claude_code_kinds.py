@@ -59,12 +59,13 @@ def claude(
     provider.state.clear_scripts()
 
 
-def test_it_answers(claude: ClaudeCode, kind: str) -> None:
+def test_it_answers(claude: ClaudeCode, kind: str, provider: EmulatorServer) -> None:
     for model in MODELS[kind]:
         run = claude.ask("Say hello.", "--model", model)
 
         assert run.status == 0, run.output + run.complaints
         assert "hello" in run.output.lower()
+    assert {entry.status for entry in provider.state.log} == {200}
 
 
 def test_it_writes_and_reads_files_over_turns(claude: ClaudeCode, kind: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from proxy_site.emulator.anthropic_api import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from proxy_site.emulator.anthropic_api.errors import AnthropicError
     from proxy_site.emulator.refusal import Json
@@ -31,6 +31,12 @@ FIELDS_OF_BETAS = {
     "output_format": ("structured-outputs",),
     "tags": ("request-tags",),
 }
+SYSTEM_MESSAGE_FIELDS_OF_BETAS = {
+    "output_config": ("per-turn-control", "mid-conversation-output-config"),
+    "clear_at": ("mid-conversation-system-clear-at",),
+}
+"""Claude Code sends the first of the two for an effort that changes within a conversation, and with its first
+request; Anthropic documents the second."""
 BLOCK_FIELDS = {
     "text": {"text", "cache_control", "citations"},
     "image": {"source", "cache_control", "transformations"},
@@ -92,20 +98,24 @@ def check_betas(headers: Iterable[str]) -> None:
 def check_fields(body: Json, betas: list[str]) -> None:
     """Refuse unknown fields, at the top, in tools and in blocks, and those whose beta was not sent."""
     for name in body:
-        allowed = name in FIELDS or any(beta in betas for beta in FIELDS_OF_BETAS.get(name, ()))
-        if not allowed:
+        if name not in FIELDS and name not in _allowed_by(betas, FIELDS_OF_BETAS):
             raise errors.extra_input(name)
     for index, tool in enumerate(body.get("tools") or []):
         if isinstance(tool, dict) and tool.get("type", "custom") == "custom":
             _check(tool, TOOL_FIELDS, f"tools.{index}.custom")
     for index, message in enumerate(body["messages"]):
-        _check_message(message, f"messages.{index}")
+        _check_message(message, betas, f"messages.{index}")
 
 
-def _check_message(message: Any, at: str) -> None:
+def _allowed_by(betas: list[str], fields: Mapping[str, tuple[str, ...]]) -> set[str]:
+    return {name for name, any_of in fields.items() if not set(any_of).isdisjoint(betas)}
+
+
+def _check_message(message: Any, betas: list[str], at: str) -> None:
     if not isinstance(message, dict):
         raise errors.invalid_request(f"{at}: Input should be a valid dictionary")
-    _check(message, {"role", "content"}, at)
+    further = _allowed_by(betas, SYSTEM_MESSAGE_FIELDS_OF_BETAS) if message.get("role") == "system" else ()
+    _check(message, {"role", "content", *further}, at)
     if isinstance(message.get("content"), list):
         for number, block in enumerate(message["content"]):
             _check_block(block, f"{at}.content.{number}")

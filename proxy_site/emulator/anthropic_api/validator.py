@@ -105,7 +105,7 @@ def _check_content(message: Json, index: int) -> None:
     blocks: list[Any] = blocks_of(message)
     if not all(isinstance(block, dict) and "type" in block for block in blocks):
         raise required(f"messages.{index}.content.0.type")
-    if not content:
+    if not content and not message.get("output_config"):
         raise errors.invalid_request(
             f"messages.{index}: all messages must have non-empty content except for the optional final "
             "assistant message"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SONNET, HAIKU = "claude-sonnet-4-6", "claude-haiku-4-5"
 HELLO: Json = {"role": "user", "content": "Hello"}
+AN_EFFORT: Json = {"role": "system", "content": "Be brief.", "output_config": {"effort": "medium"}}
 TOOL: Json = {"name": "Read", "input_schema": {"type": "object"}}
 CALL: Json = {"type": "tool_use", "id": "toolu_01", "name": "Read", "input": {}}
 RESULT: Json = {"type": "tool_result", "tool_use_id": "toolu_01", "content": "x"}
@@ -101,6 +102,12 @@ REFUSED: list[tuple[str, str, Any, str]] = [
         "",
         a_request(messages=[{**HELLO, "name": "x"}]),
         "messages.0.name: Extra inputs",
+    ),
+    (
+        "an effort of a turn without its beta",
+        NEW,
+        a_request(model="claude-opus-5-5", messages=[HELLO, AN_EFFORT]),
+        "messages.1.output_config: Extra inputs",
     ),
     ("temperature", NEW, a_request(temperature=1), "temperature: Extra inputs are not permitted"),
     ("top_p", NEW, a_request(top_p=0.99), "top_p: Extra inputs are not permitted"),
@@ -237,6 +244,16 @@ ACCEPTED: list[tuple[str, str, list[str], Json]] = [
         NEW,
         [],
         a_request(model="claude-opus-5-5", messages=[HELLO, {"role": "system", "content": "Be brief."}]),
+    ),
+    *(
+        (
+            f"an effort of a turn, with {beta}",
+            NEW,
+            [beta],
+            a_request(model="claude-opus-5-5", messages=[HELLO, effort]),
+        )
+        for beta in ("per-turn-control-2026-07-01", "mid-conversation-output-config-2026-07-01")
+        for effort in (AN_EFFORT, {**AN_EFFORT, "content": []})
     ),
     ("four breakpoints", NEW, [], with_user(*[BREAKPOINT] * 4)),
     ("a field with its beta", NEW, ["context-management-2025-06-27"], a_request(context_management={})),
