@@ -114,6 +114,12 @@ def mark_private(line: str) -> str:
 
 
 @register.filter
+def break_before_address(lines: str) -> str:
+    """Return lines of a shell as HTML in which a long line breaks before an address and not within it."""
+    return mark_safe(escape(lines).replace("=http", "=<wbr>http"))  # noqa: S308  # what comes from outside is escaped
+
+
+@register.filter
 def percent(fraction: float | None) -> str:
     """Return a fraction as a length out of 100, for SVG."""
     return f"{(fraction or 0) * 100:.2f}"

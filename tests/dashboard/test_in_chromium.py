@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 
+from dashboard.formats import NONE
 from dashboard.menu import MENU
 from tests.accounts.chromium import open_chromium
 from tests.dashboard.live.test_servers import HELLO
@@ -171,7 +173,7 @@ def test_without_a_socket_the_list_stays(page: Page, demo: LiveGateway) -> None:
 
 
 CUT_CELLS = """() => [...document.querySelectorAll(".requests tbody :is(.model, .account, .note)")]
-  .filter((cell) => cell.textContent.trim())
+  .filter((cell) => cell.textContent.trim() && !cell.matches("[data-none]"))
   .filter((cell) => cell.scrollWidth > cell.clientWidth || !cell.clientWidth)
   .map((cell) => cell.textContent)"""
 
@@ -325,6 +327,106 @@ def test_a_phone_shows_all_of_the_usage(page: Page, demo: LiveGateway, by: str) 
         )
         == []
     )
+
+
+ENDS = "all => all.map(one => [one.getBoundingClientRect().left, one.getBoundingClientRect().right])"
+
+
+@pytest.mark.parametrize("span", ["1h", "6h", "24h", "7d", "30d"])
+def test_labels_of_the_chart_are_within_it_and_apart(page: Page, demo: LiveGateway, span: str) -> None:
+    for width in (360, 390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(f"{demo.url}/?span={span}")
+        ((_, end),) = page.locator(".card:has(> .chart)").evaluate_all(ENDS)
+        labels = page.locator(".chart .x text").evaluate_all(ENDS)
+        shown = [(left, right) for left, right in labels if right > left]
+        assert shown[-1][1] < end - 2, width
+        assert all(left - right > 4 for (_, right), (left, _) in pairwise(shown)), width
+
+
+def test_the_menu_of_a_phone_opens_over_the_page(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{demo.url}/usage")
+    summary, heading = page.get_by_text("Menu", exact=True), page.locator("#heading")
+    before = (summary.bounding_box(), heading.bounding_box())
+    summary.click()
+    page.get_by_role("button", name="Log out").wait_for()
+    assert (summary.bounding_box(), heading.bounding_box()) == before
+    assert violations(page) == []
+
+
+def test_the_mark_of_what_is_live_ends_where_the_page_ends(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url)
+    mark = page.locator("[data-live-state][data-state]")
+    mark.wait_for()
+    text_end = """one => {
+      const range = document.createRange();
+      range.selectNodeContents(one);
+      return Math.round(range.getBoundingClientRect().right);
+    }"""
+    assert mark.evaluate(text_end) == 1260
+
+
+def test_the_families_of_models_stand_on_one_line(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url)
+    page.locator("[data-live-state][data-state]").wait_for()
+    tops = page.locator("#heading .whole").evaluate_all("all => all.map(one => one.offsetTop)")
+    assert (len(tops), len(set(tops))) == (3, 1)
+
+
+def test_a_card_of_an_account_is_as_high_as_what_is_in_it(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/accounts")
+    between = page.locator(".card.account").evaluate_all("""all => all.map((card) => {
+      const edges = [...card.children].map((child) => child.getBoundingClientRect());
+      const { bottom } = card.getBoundingClientRect();
+      const gaps = edges.slice(1).map((edge, index) => edge.top - edges[index].bottom);
+      return Math.max(bottom - edges.at(-1).bottom, ...gaps);
+    })""")
+    assert max(between) < 20
+
+
+def test_a_phone_shows_who_asked_and_no_dash_without_a_head(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{demo.url}/requests")
+    page.locator("[data-state=good]").first.wait_for()
+    assert page.locator("tbody .client").first.is_visible()
+    assert NONE not in page.locator("tbody").inner_text().split("\n")
+    page.goto(f"{demo.url}/requests?errors=1")
+    page.locator("[data-state=failed]").first.wait_for()
+    assert NONE not in page.locator("tbody").inner_text().split("\n")
+
+
+def test_a_phone_shows_who_uses_most_at_a_glance(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{demo.url}/usage?by=client")
+    bars = [right - left for left, right in page.locator(".usage .bar rect").evaluate_all(ENDS)]
+    assert bars[0] > 200
+    assert bars == sorted(bars, reverse=True)
+
+
+def test_a_phone_breaks_the_lines_to_copy_before_the_address(page: Page, demo: LiveGateway) -> None:
+    for width in (360, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(f"{demo.url}/connect")
+        rows_of_address = page.locator("#lines").evaluate("""lines => {
+          const text = [...lines.childNodes].find((node) => node.data?.startsWith("http"));
+          const range = document.createRange();
+          range.setStart(text, 0);
+          range.setEnd(text, text.data.indexOf("\\n"));
+          return range.getClientRects().length;
+        }""")
+        assert rows_of_address == 1
+        assert "URL=http://127" in (page.locator("#lines").text_content() or "")
+
+
+def test_a_phone_shows_a_model_in_a_few_lines(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{demo.url}/models")
+    heights = page.locator(".models tbody tr").evaluate_all("all => all.map(one => one.clientHeight)")
+    assert max(heights) < 90
 
 
 LOW_TARGETS = """() => [...document.querySelectorAll("a, button")]

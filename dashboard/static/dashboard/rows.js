@@ -7,7 +7,7 @@
 //     data-live-open-first                  those still open on top, the oldest first
 //   <template data-live-row               one row, of which each clone is filled:
 //     data-words={"rate_limit_error":"limit"}>  words that stand beside the status
-//     data-cell="account"                   a column, or a name of CELLS; "–" when it is empty
+//     data-cell="account"                   a column, or a name of CELLS; "–" and data-none when it is empty
 //     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
 //     title                                 has the text, too, where a cell may cut it
 //     data-when="open failed"               shown in these states only: open, good, hung, failed
@@ -162,6 +162,7 @@ function fillCell(part, value, format) {
     putModels(part, value || "–");
   } else {
     put(part, format ? formats[format](value) : value == null || value === "" ? "–" : String(value));
+    part.toggleAttribute("data-none", part.textContent === "–");
     if (part.hasAttribute("title")) part.title = part.textContent;
     if (part.dataset.cell === "note") part.toggleAttribute("data-private", part.textContent.includes("@"));
   }
