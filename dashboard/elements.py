@@ -29,15 +29,16 @@ def moment(at: datetime | None, form: str = "clock", late: int | None = None) ->
     if at is None:
         return formats.NONE
     local = timezone.localtime(at)
+    exact = local.isoformat(" ", "seconds")[:19]
     lateness = "" if late is None else f' data-late="{late}"'
     # A page has hundreds of times, and format_html takes five times as long.
     return mark_safe(  # noqa: S308  # nothing in it comes from outside
-        f'<time datetime="{at.isoformat()}" data-form="{form}"{lateness} title="{_date_and_clock(local)} '
-        f'{local.tzname()}">{_as_text(local, form)}</time>'
+        f'<time datetime="{at.isoformat()}" data-form="{form}"{lateness} title="{exact} '
+        f'{local.tzname()}">{_as_text(local, form, exact[11:])}</time>'
     )
 
 
-def _as_text(local: datetime, form: str) -> str:
+def _as_text(local: datetime, form: str, clock: str) -> str:
     now = datetime.now(local.tzinfo)
     if form == "age":
         return formats.age((now - local).total_seconds())
@@ -45,13 +46,7 @@ def _as_text(local: datetime, form: str) -> str:
         return f"{local:%H:%M}"
     if local.date() != now.date():
         return f"{local.day} {local:%b %H:%M}"
-    clock = _date_and_clock(local)[11:]
     return clock if form == "clock" else clock[:5]
-
-
-def _date_and_clock(local: datetime) -> str:
-    """Return date and time to the second, such as 2026-11-26 14:59:47."""
-    return local.isoformat(" ", "seconds")[:19]
 
 
 @lru_cache(MODELS_KEPT)

@@ -1,22 +1,22 @@
-"""The rows of a list of requests, as their template writes them.
+"""The rows of a list of requests as HTML.
 
-A page has fifty rows of a dozen values. The values are made here and not by filters, which takes a third of
-the time; dictionaries are what a template reads fastest.
+A page has fifty rows of a dozen values, which a template takes three times as long to write.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from dashboard import formats
+from dashboard.addresses import address
 from dashboard.elements import mark_names, model_names, moment
 from dashboard.requests import explanation
 from dashboard.requests.operator_text import INSTANT
@@ -30,55 +30,56 @@ if TYPE_CHECKING:
     from gateway.models import RequestLog
 
 SLOW = mark_safe(' <span class="warn small" title="Nothing was heard for 5 s or more">slow</span>')
+ROW = """<tr data-id="{key}">
+  <td class="at"><a data-row href="{address}">{began}</a></td>
+  <td class="model" title="{models}">{model_names}</td>
+  <td class="account"{no_account} data-private title="{account}">{shown_account}</td>
+  <td class="client"{no_client} data-private title="{client}">{shown_client}</td>
+  <td class="outcome">{end}{note}</td>
+  <td class="number">{tokens_in}</td>
+  <td class="number">{tokens_out}</td>
+  <td class="number first"{no_first_event}>{first_event}</td>
+  <td class="number">{whole}</td>
+</tr>
+  """
+"""A request of a list, also in `_row_template.html`. Its values are HTML."""
 
 
-class ListedRow(TypedDict):
-    """A request of a list. Its texts are HTML."""
-
-    key: str
-    address: str
-    began: str
-    models: str
-    model_names: str
-    account: str
-    client: str
-    end: str
-    note: str
-    tokens_in: str
-    tokens_out: str
-    first_event: str
-    whole: str
-
-
-def listed(rows: Iterable[RequestLog], explained: Mapping[int, Explanation]) -> list[ListedRow]:
+def listed(rows: Iterable[RequestLog], explained: Mapping[int, Explanation]) -> SafeString:
     """Return the rows of a list. `explained` has the explanations, by key, that stand below the rows of
     answered requests."""
-    list_address, now = reverse("dashboard:requests"), timezone.now()
-    return [_listed(row, f"{list_address}/", now, explained.get(row.pk)) for row in rows]
+    prefix, now = f"{address('requests')}/", timezone.now()
+    drawn = (ROW.format_map(_values(row, prefix, now, explained.get(row.pk))) for row in rows)
+    return mark_safe("".join(drawn))  # noqa: S308  # texts from outside are escaped
 
 
-def _listed(row: RequestLog, prefix: str, now: datetime, explained: Explanation | None) -> ListedRow:
-    models = models_of(row)
+def _values(row: RequestLog, prefix: str, now: datetime, explained: Explanation | None) -> dict[str, str]:
+    models, account, client = models_of(row), escape(row.account), escape(row.client)
     return {
         "key": str(row.pk),
-        "address": _safe(prefix + quote(row.request_id, safe="")),
+        "address": prefix + quote(row.request_id, safe=""),
         "began": moment(row.started_at),
         "models": escape(models),
         "model_names": model_names(models) or formats.NONE,
-        "account": escape(row.account),
-        "client": escape(row.client),
+        "account": account,
+        "shown_account": account or formats.NONE,
+        "no_account": _none_if_not(account),
+        "client": client,
+        "shown_client": client or formats.NONE,
+        "no_client": _none_if_not(client),
         "end": end_of(row, now),
         "note": _note(row, explained),
-        "tokens_in": _safe(formats.count(tokens_of(row).all_input or None)),
-        "tokens_out": _safe(formats.count(row.output_tokens or None)),
-        "first_event": _safe(formats.seconds(row.first_event_seconds)),
-        "whole": _safe(formats.seconds(row.duration_seconds)),
+        "tokens_in": formats.count(tokens_of(row).all_input or None),
+        "tokens_out": formats.count(row.output_tokens or None),
+        "first_event": formats.seconds(row.first_event_seconds),
+        "no_first_event": _none_if_not(row.first_event_seconds is not None),
+        "whole": formats.seconds(row.duration_seconds),
     }
 
 
-def _safe(text: str) -> SafeString:
-    """Return a text of digits, units and percent signs as HTML."""
-    return mark_safe(text)  # noqa: S308
+def _none_if_not(value: object) -> str:
+    """Return the attribute of a cell without a value, which a phone leaves out."""
+    return "" if value else " data-none"
 
 
 def models_of(row: RequestLog) -> str:

@@ -4,12 +4,13 @@ them, and a template takes several times as long to write each."""
 from __future__ import annotations
 
 import itertools
+from html import escape
 from typing import TYPE_CHECKING, Protocol
 
 from django import template
 from django.template.defaultfilters import pluralize
 from django.urls import reverse
-from django.utils.html import conditional_escape, escape, format_html
+from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 
@@ -95,7 +96,7 @@ def quota_items(quotas: Iterable[ShownQuota]) -> SafeString:
 def _quota_item(account: Account | None, pool: QuotaPool, why_unused: str) -> str:
     owner = ""
     if account is not None:
-        owner = f'<a href="{address("account", account.pk)}" data-private>{escape(account)}</a> · '
+        owner = f'<a href="{address("account", account.pk)}" data-private>{escape(str(account))}</a> · '
     return f"""
   <li class="quota">
     <span class="name clip">{owner}{escape(pool.name)}</span>

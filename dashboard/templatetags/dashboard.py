@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from django.template import Context
 
     from dashboard.charts.shapes import Column
-    from dashboard.requests.listed import ListedRow
     from gateway.models import RequestLog, Tokens
 
 
@@ -81,7 +80,7 @@ register.filter(local_times)
 
 
 @register.simple_tag(takes_context=True)
-def listed_rows(context: Context, rows: Iterable[RequestLog]) -> list[ListedRow]:
+def listed_rows(context: Context, rows: Iterable[RequestLog]) -> str:
     """Return the rows of a list of requests; on a page that has `sentences`, with what took the time to the
     first event."""
     return listed(rows, context.get("sentences") or {})
