@@ -13,7 +13,7 @@ from accounts.kinds.families import families_offered
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.outlook import Fate, family_of, outlooks_of, weeks_of
-from accounts.quota.pools import QuotaPool, is_in_use, pools_of
+from accounts.quota.pools import QuotaPool, pools_of
 from accounts.service import running_service
 from accounts.status.unpaid_keys import keys_standing_by
 from dashboard.overview.status_line import AccountStatus
@@ -165,7 +165,7 @@ def read_account_pools() -> list[AccountPools]:
     return [
         AccountPools(
             account,
-            [pool for pool in pools[account.pk] if is_in_use(pool.header_mode, pool.name)],
+            [pool for pool in pools[account.pk] if pool.is_in_use],
             service.models_of(account.pk) if service is not None else None,
             account.pk in standing_by,
             limited_until.get(account.pk, {}),

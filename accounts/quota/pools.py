@@ -54,6 +54,11 @@ class QuotaPool:
     """The limits over five hours and a week; empty for accounts for which Google reports none."""
 
     @cached_property
+    def is_in_use(self) -> bool:
+        """Whether requests use this quota now, not that of the other header mode."""
+        return is_in_use(self.header_mode, self.name)
+
+    @cached_property
     def remaining_fraction(self) -> float | None:
         """The remaining fraction of the limit with the least left; 0 while Google refuses requests, whatever
         was measured before; None when unknown."""
@@ -179,7 +184,7 @@ def pools_of(
 
 def empty_quotas(pools: Iterable[QuotaPool]) -> str:
     """Return a text about the empty pools among those that requests use now; "" when none is empty."""
-    used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+    used = [pool for pool in pools if pool.is_in_use]
     empty = [pool for pool in used if pool.is_empty]
     if used and len(empty) == len(used):
         moments = [pool.back_at for pool in empty]
@@ -190,11 +195,7 @@ def empty_quotas(pools: Iterable[QuotaPool]) -> str:
 def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> list[str]:
     """Return a sentence on how long each family lasts, for people at a terminal; none for accounts that are
     keys. `accounts` has, for each account, whether it is usable, and its pools."""
-    used = [
-        [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
-        for is_usable, pools in accounts
-        if is_usable
-    ]
+    used = [[pool for pool in pools if pool.is_in_use] for is_usable, pools in accounts if is_usable]
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
     return [f"{outlook_sentence(family, one, now, zone)}." for family, one in outlooks_of(used, now).items()]
 

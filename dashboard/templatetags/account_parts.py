@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from django import template
 from django.template.defaultfilters import pluralize
+from django.template.defaulttags import CsrfTokenNode
 from django.urls import reverse
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -23,6 +24,9 @@ from dashboard.templatetags.dashboard import percent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from django.template import Context
+
+    from accounts.kinds.base import Kind
     from accounts.models import Account
     from accounts.quota.pools import QuotaPool
     from accounts.quota.snapshots import WindowForecast
@@ -42,6 +46,14 @@ class ShownState(Protocol):
 class Card(Protocol):
     @property
     def account(self) -> Account: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def number(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def act_url(self) -> str: ...
     @property
     def state(self) -> ShownState: ...
     @property
@@ -84,6 +96,42 @@ def work(card: Card) -> SafeString:
         f"<span>{formats.count(card.in_flight)}{limit} in flight</span> "
         f"<span>{formats.count(requests)} request{pluralize(requests)} in 24 h</span> "
         f"{chart if requests else ''}"
+    )
+
+
+@register.simple_tag(takes_context=True)
+def acts(context: Context, card: Card, part: str) -> SafeString:
+    """Return the form with the buttons of an account. `part` is where it stands: "card", "row" or "page"."""
+    account, number, name, url = card.account, card.number, escape(card.name), card.act_url
+    main = "" if account.state in {account.State.OK, account.State.INVALID} else " main"
+    if account.enabled:
+        switch = _button("", "disable", f"switch-{number}", "Off", f": use {name} no more")
+    else:
+        switch = _button(" main", "enable", f"switch-{number}", "On", f": use {name} again")
+    return _html(f"""
+<form class="acts" method="post" action="{url}" hx-post="{url}">
+  {CsrfTokenNode().render(context)}<input type="hidden" name="part" value="{part}">
+  {_button("", "refresh", f"refresh-{number}", "Refresh", f" the quota of {name}")}
+  {_button(main, "verify", f"verify-{number}", "Check", f" {name}")}
+  {switch}
+  {_further_acts(card) if part == "page" else ""}
+</form>
+""")
+
+
+def _button(main: str, action: str, number: str, label: str, for_readers: str) -> str:
+    return (
+        f'<button class="button{main}" name="action" value="{action}" id="{number}">{label}'
+        f'<span class="for-readers">{for_readers}</span></button>'
+    )
+
+
+def _further_acts(card: Card) -> str:
+    again = "Sign in again" if card.kind.has_owner else "New key"
+    edit = reverse("admin:accounts_account_change", args=[card.account.pk])
+    return (
+        f'<a class="button" href="{address("account_add")}?account={card.number}">{again}</a> '
+        f'<a class="button" href="{edit}">Edit in the admin</a>'
     )
 
 

@@ -15,7 +15,6 @@ from accounts.quota.outlook import outlooks_of
 from accounts.quota.pools import (
     QuotaPool,
     empty_quotas,
-    is_in_use,
     mode_in_use,
     outlook_sentences,
     pools_of,
@@ -70,7 +69,7 @@ def read_limits() -> list[AccountLimits]:
         elif one.account.kind != CLOUD_CODE or mode == mode_in_use(model_id):
             one.limits[model_id] = cooldown
     for account_id, pools in pools_of([one.account for one in found.values()]).items():
-        found[account_id].pools = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+        found[account_id].pools = [pool for pool in pools if pool.is_in_use]
     return list(found.values())
 
 

@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from accounts.kinds.registry import KINDS
 from accounts.live_settings import live
 from accounts.models import Account, Cooldown
-from accounts.quota.pools import is_in_use, pools_of
+from accounts.quota.pools import pools_of
 from accounts.status.required_action import required_action
 from accounts.status.unpaid_keys import STANDS_BY, keys_standing_by
 from accounts.terms import NOTICE
@@ -25,7 +25,7 @@ from gateway.ledger import usage
 from gateway.service import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from accounts.kinds.base import Kind
     from accounts.quota.pools import QuotaPool
@@ -131,13 +131,13 @@ class Card:
     @cached_property
     def quotas(self) -> list[ShownQuota]:
         """The pools that requests use now."""
-        used = [pool for pool in self.pools if is_in_use(pool.header_mode, pool.name)]
+        used = [pool for pool in self.pools if pool.is_in_use]
         return [ShownQuota(None, pool, self.why_unused) for pool in used]
 
-    @property
+    @cached_property
     def in_other_mode(self) -> list[QuotaPool]:
         """The pools of the header mode that requests do not use now, if something is known of them."""
-        others = [pool for pool in self.pools if not is_in_use(pool.header_mode, pool.name)]
+        others = [pool for pool in self.pools if not pool.is_in_use]
         return [pool for pool in others if pool.remaining_fraction is not None]
 
     @property
@@ -172,15 +172,16 @@ def cards_of(accounts: Sequence[Account], said: Said | None = None) -> list[Card
     numbers = [account.pk for account in accounts]
     lasting = _lasting(numbers)
     pools, standing_by = pools_of(accounts, lasting), keys_standing_by(accounts)
-    now = timezone.now()
-    requests = usage.requests_by_account(now - timedelta(hours=HOURS - 1))
+    this_hour = timezone.now().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - timedelta(hours=ago) for ago in reversed(range(HOURS))]
+    requests = usage.requests_by_account(hours[0])
     return [
         Card(
             account,
             pools[account.pk],
             [cooldown for cooldown in lasting if cooldown.account_id == account.pk],
             _in_flight(account),
-            _by_hour(requests.get(account.name, {}), now),
+            [requests.get(account.name, {}).get(hour, 0) for hour in hours],
             said,
             account.pk in standing_by,
         )
@@ -205,8 +206,3 @@ def _in_flight(account: Account) -> int | None:
     none."""
     gateway = running_gateway()
     return None if gateway is None else gateway.accounts.pool.in_flight(account.pk)
-
-
-def _by_hour(requests: Mapping[datetime, int], now: datetime) -> list[int]:
-    this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return [requests.get(this_hour - timedelta(hours=ago), 0) for ago in reversed(range(HOURS))]

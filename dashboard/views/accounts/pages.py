@@ -9,7 +9,6 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from accounts.models import Account, ClientProblem
-from accounts.quota.pools import is_in_use
 from accounts.quota.snapshots import history_lines
 from dashboard.pages import operator_page, render_page
 from dashboard.templatetags.account_parts import not_in_use
@@ -88,7 +87,7 @@ def _with_lines(card: Card) -> list[dict[str, Any]]:
     return [
         {
             "pool": pool,
-            "why_unused": card.why_unused or ("" if is_in_use(pool.header_mode, pool.name) else not_in_use()),
+            "why_unused": card.why_unused or ("" if pool.is_in_use else not_in_use()),
             "line": lines.get((pool.models[0], pool.header_mode), "") if pool.models else "",
             "to_come": "" if card.why_unused else _to_come(pool),
         }

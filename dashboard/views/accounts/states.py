@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from accounts.kinds.registry import KINDS
 from accounts.models import Account
-from accounts.quota.pools import is_in_use
 from accounts.status.required_action import required_action
 from dashboard.addresses import address
 from dashboard.overview.attention import Action
@@ -36,7 +35,7 @@ def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -
         return ShownState("○", "Off", "quiet")
     if stands_by:
         return ShownState("◌", "Stands by", "quiet")
-    used = [pool for pool in pools if is_in_use(pool.header_mode, pool.name)]
+    used = [pool for pool in pools if pool.is_in_use]
     empty = [pool for pool in used if pool.is_empty]
     if not empty:
         return ShownState("●", "OK", "good")
