@@ -44,6 +44,40 @@ KEPT_SECONDS = 30
 Found = TypeVar("Found")
 
 
+def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
+    """Return sums over attempts, or over requests that were answered by one attempt."""
+    tokens = {name: Sum(name, filter=which) for name in SPENT if name != "attempts"}
+    return {"attempts": Count(key, filter=which), **tokens}
+
+
+SUMS_OF_SUMS: Mapping[str, Aggregate] = {
+    **{name: Sum(name) for name in SUMMED},
+    "unattempted": Sum(Case(When(model="", then=F("requests")), default=F("interrupted"))),
+}
+# Duration and tokens of interrupted requests are unknown.
+IS_KNOWN = Q(duration_seconds__isnull=False)
+HAS_WAITED = IS_KNOWN & Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
+HAS_FAILED = ~Q(problem__in=[HUNG_UP, RequestLog.INTERRUPTED]) & ~Q(problem=None)
+SUMS_OF_ROWS: Mapping[str, Aggregate] = {
+    "requests": Count("pk"),
+    "failed": Count("pk", filter=HAS_FAILED),
+    "hung_up": Count("pk", filter=Q(problem=HUNG_UP)),
+    "interrupted": Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
+    "retried": Count("pk", filter=IS_KNOWN & Q(attempts__gt=1)),
+    "retried_well": Count("pk", filter=Q(attempts__gt=1, problem=None)),
+    "unattempted": Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
+    "fallback": Count("pk", filter=IS_KNOWN & Q(fallback=True)),
+    "waited": Count("pk", filter=HAS_WAITED),
+    "waited_seconds": Sum("waited_seconds", filter=HAS_WAITED),
+    "begun": Count("first_event_seconds", filter=IS_KNOWN),
+    "first_event_seconds": Sum("first_event_seconds", filter=IS_KNOWN),
+    "duration_seconds": Sum("duration_seconds"),
+    **_spent("pk", ANSWERED_AT_ONCE),
+}
+"""The sums that rows_and_sums.py makes of requests when they end."""
+SUMS_OF_ATTEMPTS: Mapping[str, Aggregate] = _spent("number")
+
+
 @dataclass(slots=True)
 class Totals(Sums):
     """Sums over a span of time."""
@@ -195,8 +229,7 @@ def _history(
 ) -> dict[datetime, dict[str, Totals]]:
     found: dict[datetime, dict[str, Totals]] = {}
     for row in sums.values(moment, "model").order_by(moment, "model").annotate(**_sums(columns)):
-        total = found.setdefault(row[moment], {}).setdefault(row["model"], Totals())
-        total.add(_summed(dict(row)))
+        found.setdefault(row[moment], {})[row["model"]] = Totals(**_summed(dict(row)))
     return found
 
 
@@ -247,9 +280,7 @@ def newest_names(since: datetime, limit: int = MOST_TIMES) -> dict[str, int]:
 
 
 def _sums(columns: Collection[str]) -> dict[str, Aggregate]:
-    unattempted = Case(When(model="", then=F("requests")), default=F("interrupted"))
-    sums = {**{name: Sum(name) for name in SUMMED}, "unattempted": Sum(unattempted)}
-    return _of(columns, sums)
+    return _of(columns, SUMS_OF_SUMS)
 
 
 def _of(columns: Collection[str], sums: Mapping[str, Aggregate]) -> dict[str, Aggregate]:
@@ -267,7 +298,7 @@ def _add(totals: defaultdict[str, Totals], rows: Iterable[dict[str, Any]], colum
 
 
 def _summed(row: dict[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix("sum_"): value for name, value in row.items() if name.startswith("sum_")}
+    return {name.removeprefix("sum_"): value or 0 for name, value in row.items() if name.startswith("sum_")}
 
 
 def _add_rows(
@@ -275,35 +306,9 @@ def _add_rows(
 ) -> None:
     """Add the sums that rows_and_sums.py makes of requests when they end."""
     ended = rows.exclude(duration_seconds=None, problem=None)
-    # Duration and tokens of interrupted requests are unknown.
-    known = Q(duration_seconds__isnull=False)
-    waited = known & Q(waited_seconds__gte=NOTICEABLE_WAIT_SECONDS)
-    failed = ~Q(problem__in=[HUNG_UP, RequestLog.INTERRUPTED]) & ~Q(problem=None)
-    sums = {
-        "requests": Count("pk"),
-        "failed": Count("pk", filter=failed),
-        "hung_up": Count("pk", filter=Q(problem=HUNG_UP)),
-        "interrupted": Count("pk", filter=Q(problem=RequestLog.INTERRUPTED)),
-        "retried": Count("pk", filter=known & Q(attempts__gt=1)),
-        "retried_well": Count("pk", filter=Q(attempts__gt=1, problem=None)),
-        "unattempted": Count("pk", filter=Q(upstream_model="") | Q(problem=RequestLog.INTERRUPTED)),
-        "fallback": Count("pk", filter=known & Q(fallback=True)),
-        "waited": Count("pk", filter=waited),
-        "waited_seconds": Sum("waited_seconds", filter=waited),
-        "begun": Count("first_event_seconds", filter=known),
-        "first_event_seconds": Sum("first_event_seconds", filter=known),
-        "duration_seconds": Sum("duration_seconds"),
-        **_spent("pk", ANSWERED_AT_ONCE),
-    }
-    _add(totals, ended.values(column).annotate(**_of(columns, sums)), column)
-    if not (spent_sums := _of(columns, _spent("number"))):
+    _add(totals, ended.values(column).annotate(**_of(columns, SUMS_OF_ROWS)), column)
+    if not (spent_sums := _of(columns, SUMS_OF_ATTEMPTS)):
         return
     spent = RequestAttempt.objects.filter(request__in=ended)
     key = "request__client" if column == "client" else column.removeprefix("upstream_")
     _add(totals, spent.values(key).annotate(**spent_sums), key)
-
-
-def _spent(key: str, which: Q | None = None) -> dict[str, Aggregate]:
-    """Return sums over attempts, or over requests that were answered by one attempt."""
-    tokens = {name: Sum(name, filter=which) for name in SPENT if name != "attempts"}
-    return {"attempts": Count(key, filter=which), **tokens}
