@@ -1,14 +1,13 @@
 // The live half of a page, over the WebSocket at /ws/live (docs/dashboard-live.md): the socket, what the page says of
 // it, totals, and what has changed. rows.js draws a list of requests, log.js a log; they use on() and watch().
 //
-//   <body data-version>                   the build that made the page
-//   <p data-live-state role="status">     filled here: live, held, not live, not live since, signed out, a new version;
-//                                         data-state is live, held, still, lost, signed-out or new-version; a button
-//                                         beside it says what can be done
-//   data-live-still                       somewhere: what the page shows is not followed, so it is still, not live
-//   <b data-live="in_flight">             a total: in_flight, waiting, rate
-//   <b data-live-badge="requests" hidden> requests in flight, in the menu; shown while there are any
-//   hx-trigger="live:accounts from:body"  also live:quota, live:routes, live:settings: load that part anew
+// <body data-version>  the build that made the page
+// <p data-live-state role="status">  filled here; data-state is live, held, still, lost, signed-out or new-version; a
+//   button beside it says what can be done
+// data-live-still  somewhere: what the page shows is not followed, so it is still, not live
+// <b data-live="in_flight">  a total: in_flight, waiting, rate
+// <b data-live-badge="requests" hidden>  requests in flight, in the menu; shown while there are any
+// hx-trigger="live:accounts from:body"  also live:quota, live:routes, live:settings: load that part anew
 import { count, seconds } from "./formats.js";
 import * as times from "./times.js";
 

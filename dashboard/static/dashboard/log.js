@@ -1,19 +1,17 @@
 // The tail of the log: newest at the bottom, followed until somebody scrolls up, selects, or holds. The page has
 //
-//   <div data-log data-level="info">      scrolls; its children are the lines, all made here
-//     data-private-texts="…"                a regular expression without groups: names and addresses in lines
-//   <template data-log-line>              one line: data-cell="at" (a <time data-form>), level, id, text; its root gets
-//                                         data-level; <a data-href="/requests/{id}"> leads to the request, and is
-//                                         left out, with the space after it, where there is none. Without content-visibility: 10,000 of these
-//                                         made a frame fifteen times as long as plain lines do (Chromium 150)
-//   <button data-log-level="warning">     shows lines from this level on; aria-pressed
-//   <input data-log-filter>               a regular expression or plain text
-//   <button data-log-wrap>, -clear, -download, -hold
-//   <p data-log-held hidden>              "held since 14:59:50, 31 new lines", with a button of its own inside
-//   <p data-log-skipped hidden>           how many lines came too fast to be shown
-//   <p data-log-empty hidden>             shown while no line is; says so in [data-text]. Buttons in it that are
-//                                         hidden where they would change nothing: [data-log-unfilter] clears the
-//                                         filter, [data-log-lower] shows all levels
+// <div data-log data-level="info">  scrolls; its children are the lines. data-private-texts: a regular expression
+//   without groups, of names and addresses in them
+// <template data-log-line>  one line: data-cell="at" (a <time data-form>), level, id, text; data-level at its root;
+//   <a data-href="/requests/{id}"> is left out, with the space after it, where there is no request. No
+//   content-visibility: with 10,000 lines it made a frame fifteen times as long (Chromium 150)
+// <button data-log-level="warning">  lines from this level on; aria-pressed
+// <input data-log-filter>  a regular expression or plain text
+// <button data-log-wrap>, -clear, -download, -hold
+// <p data-log-held hidden>  "held since 14:59:50, 31 new lines", with a button of its own
+// <p data-log-skipped hidden>  how many lines came too fast
+// <p data-log-empty hidden>  shown while no line is; [data-text] says so. Buttons: [data-log-unfilter] clears the
+//   filter, [data-log-lower] shows all levels; hidden where they would change nothing
 import { count } from "./formats.js";
 import * as live from "./live.js";
 import * as times from "./times.js";
@@ -53,9 +51,7 @@ function unlessPressed(act) {
   return (message) => { whilePressed ? whilePressed.push(() => act(message)) : act(message); };
 }
 
-function press() {
-  whilePressed ??= [];
-}
+const press = () => { whilePressed ??= []; };
 
 // The click comes after the release.
 function release() {

@@ -1,21 +1,21 @@
 // A live list of requests. The page has
 //
-//   <table data-live-rows>                with a tbody, or any element whose children are the rows
-//     data-live-filter='{"account":"…"}'    of these requests only (docs/dashboard-live.md has the names)
-//     data-live-max="50"                    rows shown; those still open come on top of that
-//     data-live-only="open"                 of rows in this state only
-//     data-live-open-first                  those still open on top, the oldest first
-//   <template data-live-row               one row, of which each clone is filled:
-//     data-words={"rate_limit_error":"limit"}>  words that stand beside the status
-//     data-cell="account"                   a column, or a name of CELLS; "–" and data-none when it is empty
-//     data-format="count"                   by this function of formats.js; a <time data-form> by times.js
-//     title                                 has the text, too, where a cell may cut it
-//     data-when="open failed"               shown in these states only: open, good, hung, failed
-//     data-href="/requests/{request_id}"    an address with columns in braces
-//   <p data-live-empty>                   shown while the list is empty
-//   <span data-live-open>                 how many of the list's requests are open
-//   hx-trigger="live:ended from:body"     counts of requests, loaded anew when the ledger has those that have ended
-//   <button data-live-hold>               holds and lets go, as the event live:toggle-hold (key p) does
+// <table data-live-rows>  with a tbody, or any element whose children are the rows
+//   data-live-filter='{"account":"…"}'  of these requests only (docs/dashboard-live.md has the names)
+//   data-live-max="50"  rows shown; those still open come on top of that
+//   data-live-only="open"  of rows in this state only
+//   data-live-open-first  those still open on top, the oldest first
+// <template data-live-row>  one row, of which each clone is filled:
+//   data-words={"rate_limit_error":"limit"}  words that stand beside the status
+//   data-cell="account"  a column, or a name of CELLS; "–" and data-none when it is empty
+//   data-format="count"  by this function of formats.js; a <time data-form> by times.js
+//   title  has the text, too, where a cell may cut it
+//   data-when="open failed"  shown in these states only: open, good, hung, failed
+//   data-href="/requests/{request_id}"  an address with columns in braces
+// <p data-live-empty>  shown while the list is empty
+// <span data-live-open>  how many of the list's requests are open
+// hx-trigger="live:ended from:body"  counts of requests, loaded anew when the ledger has those that have ended
+// <button data-live-hold>  holds and lets go, as the event live:toggle-hold (key p) does
 //
 // A row's root gets data-id and data-state, and the class late after a minute without an event. A list that htmx puts in
 // the place of another is followed from then on. Text is put in by textContent alone. The list holds still while the
