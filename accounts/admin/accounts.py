@@ -141,7 +141,8 @@ class AccountAdmin(ModelAdmin):
 
     @display(description="what is left")
     def quota(self, account: Account) -> str:
-        return columns.quota_bars(account.pools)  # type: ignore[attr-defined]  # see AccountList
+        pools = account.pools  # type: ignore[attr-defined]  # see AccountList
+        return columns.quota_bars(pools, is_usable=account.is_usable)
 
     @display(description="cooldowns")
     def cooldowns(self, account: Account) -> str:
@@ -286,7 +287,7 @@ def _quota_rows(account: Account, pools: list[QuotaPool]) -> list[dict[str, Any]
     lines = history_lines(account.pk, [pool.models[0] for pool in pools if pool.models])
     return [
         {
-            "bars": [columns.bar_of(pool)],
+            "bars": [columns.bar_of(pool, is_usable=account.is_usable)],
             "models": ", ".join(pool.models),
             "mode": pool.header_mode,
             "reset_at": pool.back_at,

@@ -41,22 +41,30 @@ def tier_badge(tier: str) -> str:
     return badge(tier, {"ultra": "ultra", "pro": "pro", "free": "free"}.get(tier, "quiet"))
 
 
-def quota_bars(pools: Iterable[QuotaPool]) -> str:
-    return render_to_string("accounts/quota_bars.html", {"bars": [bar_of(pool) for pool in pools]})
+def quota_bars(pools: Iterable[QuotaPool], *, is_usable: bool = True) -> str:
+    bars = [bar_of(pool, is_usable=is_usable) for pool in pools]
+    return render_to_string("accounts/quota_bars.html", {"bars": bars})
 
 
-def bar_of(pool: QuotaPool) -> dict[str, object]:
+def bar_of(pool: QuotaPool, *, is_usable: bool = True) -> dict[str, object]:
+    """Return the bars of a pool and of its windows, grey and without forecast for an account that cannot be
+    used."""
     windows = [
-        _bar(f"{pool.name}: {window.name}", window.remaining_fraction, window.sentence)
+        _bar(f"{pool.name}: {window.name}", window.remaining_fraction, window.sentence, is_usable=is_usable)
         for window in pool.windows
     ]
-    return {**_bar(pool.name, pool.remaining_fraction, pool.sentence), "windows": windows}
+    return {
+        **_bar(pool.name, pool.remaining_fraction, pool.sentence, is_usable=is_usable),
+        "windows": windows,
+    }
 
 
-def _bar(name: str, fraction: float | None, sentence: str) -> dict[str, object]:
+def _bar(name: str, fraction: float | None, sentence: str, *, is_usable: bool) -> dict[str, object]:
+    sentence = sentence if is_usable else "cannot be used now"
     if fraction is None:
         return {"name": name, "percent": None, "sentence": sentence}
-    kind = "empty" if fraction <= 0 else "low" if fraction <= LOW else "fine"
+    level = "empty" if fraction <= 0 else "low" if fraction <= LOW else "fine"
+    kind = level if is_usable else "unused"
     return {"name": name, "percent": round(fraction * 100), "kind": kind, "sentence": sentence}
 
 

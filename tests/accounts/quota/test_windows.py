@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,15 @@ def keep_snapshot(
         account=account, model_id=model_id, header_mode="antigravity", remaining_fraction=left,
         reset_at=reset_at, taken_at=at, seen_at=at,
     )  # fmt: skip
+
+
+def test_bars_of_an_account_that_cannot_be_used_are_grey_and_foresee_nothing(account: Account) -> None:
+    store_windows(account.pk, [a_window(0.1), a_window(0.8, "weekly")])
+
+    bars = quota_bars(pools_of([account])[account.pk], is_usable=False)
+
+    assert set(re.findall(r'class="fill (\w+)"', bars)) == {"unused"}
+    assert set(re.findall(r'class="forecast">([^<]+)<', bars)) == {"cannot be used now"}
 
 
 def test_bars_show_both_windows(account: Account) -> None:
