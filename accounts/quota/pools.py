@@ -193,11 +193,17 @@ def empty_quotas(pools: Iterable[QuotaPool]) -> str:
 
 
 def outlook_sentences(accounts: Iterable[tuple[bool, Iterable[QuotaPool]]]) -> list[str]:
-    """Return a sentence on how long each family lasts, for people at a terminal; none for accounts that are
-    keys. `accounts` has, for each account, whether it is usable, and its pools."""
-    used = [[pool for pool in pools if pool.is_in_use] for is_usable, pools in accounts if is_usable]
+    """Return a sentence on how long each family lasts, for people at a terminal, and one on accounts with a
+    key, which have no quota; none when there are only those. `accounts` has, for each account, whether it is
+    usable, and its pools."""
+    usable = [list(pools) for is_usable, pools in accounts if is_usable]
+    used = [[pool for pool in pools if pool.is_in_use] for pools in usable]
     now, zone = timezone.now().timestamp(), timezone.get_current_timezone()
-    return [f"{outlook_sentence(family, one, now, zone)}." for family, one in outlooks_of(used, now).items()]
+    said = [f"{outlook_sentence(family, one, now, zone)}." for family, one in outlooks_of(used, now).items()]
+    keys = usable.count([])
+    if said and keys:
+        said.append(f"Accounts with a key, not counted here: {keys}.")
+    return said
 
 
 def mode_in_use(model_id: str) -> str:

@@ -344,11 +344,13 @@ def test_the_list_shows_the_windows_that_are_told(
     call_command("refreshquota")
     capsys.readouterr()
 
+    Account.objects.create(kind="gemini", given_name="Gemini key 1", terms_accepted_at=timezone.now())
     call_command("listaccounts")
 
     said = capsys.readouterr()
     assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in said.out
-    assert "How long Claude lasts is not known yet. How long Gemini lasts is not known yet.\n" in said.err
+    assert "How long Claude lasts is not known yet. How long Gemini lasts is not known yet." in said.err
+    assert said.err.endswith("Accounts with a key, not counted here: 1.\n")
 
 
 @pytest.mark.django_db(transaction=True)
