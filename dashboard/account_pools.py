@@ -121,6 +121,10 @@ class FamilyOutlook:
         """True when the limit of the week is known to last until it is full again."""
         return self.of_week is not None and self.of_week.fate in {Fate.LASTS, Fate.UNUSED}
 
+    @property
+    def week_is_unknown(self) -> bool:
+        return self.of_week is not None and self.of_week.fate is Fate.UNKNOWN
+
 
 def outlooks_now(accounts: Iterable[AccountPools]) -> dict[str, FamilyOutlook]:
     """Return how long the usable ones of these accounts last together, by family of models."""

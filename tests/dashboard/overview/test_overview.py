@@ -120,7 +120,30 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
         r"ada@example.com is empty at \d\d:\d\d, then linus@example.com carries on\.",
         page,
     )
-    assert "This week" not in page
+    assert "This week" not in page, "the accounts have no such limit"
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (0.95, "✓ This week: yes, Claude lasts."),
+        (None, "? This week: how long Claude lasts is not known yet."),
+    ],
+)
+def test_a_week_that_lasts_is_told_too(operator: Client, before: float | None, said: str) -> None:
+    add_accounts(2)
+    now = timezone.now()
+    QuotaSnapshot.objects.update(remaining_fraction=0.9)
+    for account in Account.objects.all():
+        for hours, fraction in ((10, before), (0, 0.949)):
+            if fraction is not None:
+                at = now - timedelta(hours=hours)
+                QuotaWindow.objects.create(
+                    account=account, family="claude", span="weekly", remaining_fraction=fraction,
+                    reset_at=now + timedelta(days=3), taken_at=at, seen_at=at,
+                )  # fmt: skip
+
+    assert said in text_of(operator.get("/").content.decode())
 
 
 def test_a_week_that_runs_out_is_told_with_its_return(operator: Client) -> None:
