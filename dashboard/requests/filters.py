@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 
 from django.db.models import Q
 
+from dashboard.spans import SPANS
 from gateway.errors import InvalidRequest
 from gateway.ledger.search import FIRST_SPAN, Search
 from gateway.operator_api.arguments import TRUE, before_of, search_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from gateway.models import RequestLog
 
@@ -70,7 +71,13 @@ class Filters:
     @property
     def is_live(self) -> bool:
         """Whether the page with these filters can have live updates."""
-        return self.before is None and self.given.keys() <= LIVE
+        is_followed = "since" not in self.given or self.span is not None
+        return self.before is None and is_followed and self.given.keys() <= LIVE | {"since"}
+
+    @property
+    def span(self) -> timedelta | None:
+        """The span up to now that `since` names; None without one, or for a fixed time."""
+        return SPANS.get(self.given.get("since", ""))
 
     @property
     def as_live(self) -> dict[str, str | int | bool]:

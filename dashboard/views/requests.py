@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
@@ -85,7 +86,11 @@ class Found:
 def requests(request: HttpRequest) -> HttpResponse:
     filters, problem = readable_filters(request.GET)
     if _is_for_counts(request):
-        return render_page(request, "requests/_chips.html", {"chips": _chips(filters, None)})
+        return render_page(
+            request,
+            "requests/_chips.html",
+            {"chips": _chips(filters, None), "counted": _counted_span(filters)},
+        )
     ids = search.ids_like(filters.text) if filters.text else []
     if filters.before is None and ids == [filters.text]:
         return _to_page_of(request, filters.text)
@@ -99,12 +104,14 @@ def requests(request: HttpRequest) -> HttpResponse:
         "rows": [*found.still_open, *found.ended],
         "sentences": _sentences(found.ended) if filters.slowest_first else {},
         "chips": _chips(filters, None if filters.before else len(found.still_open)),
+        "counted": _counted_span(filters),
         "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
         "statuses": STATUSES,
         "spans": SPANS,
         "slower": SLOWER,
         "live_max": PAGE if filters.is_live and not problem else 0,
         "live_filter": json.dumps(filters.as_live),
+        "live_span": int(filters.span.total_seconds()) if filters.span else 0,
     }
     response = render_page(request, "requests/list.html", context)
     return push_url(response, _address(filters)) if _is_from_htmx(request) and not problem else response
@@ -210,10 +217,15 @@ def _chosen_chip(filters: Filters) -> str:
 
 
 def _counts(filters: Filters) -> Mapping[str, int]:
-    """Return the counts of FIRST_SPAN from the hourly sums, with two queries at most; empty when a filter
-    other than account, model and client is set. The sums of hours before SETTLED_AFTER are kept, since a page
-    asks for the counts every two seconds while requests end."""
+    """Return the counts of FIRST_SPAN from the hourly sums, with two queries at most, or those of the span
+    that is the only filter; empty when a filter other than account, model and client is set. The sums of
+    hours before SETTLED_AFTER are kept, since a page asks for the counts every two seconds while requests
+    end."""
     given = {name: value for name, value in filters.given.items() if name not in CHIPS}
+    if filters.span is not None and given.keys() == {"since"}:
+        by_client = partial(usage.totals_by, "client", columns=("requests", "failed", "interrupted"))
+        total = usage.sum_of(usage.over(filters.span, "counts-of-requests", by_client).values())
+        return {"all": total.requests, "failed": total.failed + total.interrupted}
     if not given.keys() <= set(MENUS):
         return {}
     now = timezone.now()
@@ -225,6 +237,11 @@ def _counts(filters: Filters) -> Mapping[str, int]:
         cache.set(key, before, usage.KEPT_SECONDS)
     since = _counted(HourlyUsage.objects.filter(hour__gte=settled, **given))
     return {"all": before["all"] + since["all"], "failed": before["failed"] + since["failed"]}
+
+
+def _counted_span(filters: Filters) -> str:
+    """Return the name of the span that the counts are of."""
+    return filters.given["since"] if filters.span is not None else "7d"
 
 
 def _counted(sums: QuerySet[HourlyUsage]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 // <table data-live-rows>  with a tbody, or any element whose children are the rows
 //   data-live-filter='{"account":"…"}'  of these requests only (docs/dashboard-live.md has the names)
 //   data-live-max="50"  rows shown; those still open come on top of that
+//   data-live-span="86400"  of rows that began within so many seconds only
 //   data-live-only="open"  of rows in this state only
 //   data-live-open-first  those still open on top, the oldest first
 // <template data-live-row>  one row, of which each clone is filled:
@@ -81,7 +82,8 @@ function openFirst(one, other) {
 // As many as there is room for, and all that are open. Others are forgotten.
 function rowsToShow() {
   const only = place.dataset.liveOnly;
-  const rows = [...known.values()].filter((row) => !only || stateOf(row) === only)
+  const earliest = times.now() - (Number(place.dataset.liveSpan) || Infinity);
+  const rows = [...known.values()].filter((row) => row.started_at >= earliest && (!only || stateOf(row) === only))
     .sort("liveOpenFirst" in place.dataset ? openFirst : byTime)
     .filter((row, index) => index < max || row.outcome === "open");
   known = new Map(rows.map((row) => [row.id, row]));

@@ -255,6 +255,22 @@ def test_counts_alone_are_fresh_and_cheap(
     assert "HX-Push-Url" not in part
 
 
+def test_a_list_of_a_span_is_counted_and_followed_within_it(operator: Client) -> None:
+    keep(
+        a_failed_record(started_at=ago(26 * 3600)),
+        a_failed_record(started_at=ago(60)),
+        a_record(started_at=ago(5)),
+    )
+
+    page = page_of(operator, "?errors=1&since=24h")
+
+    assert re.findall(r'id="count-\w+" title="In the last ([^"]+)"[^>]*>([\d,]+)<', page) == [
+        ("24\u00a0h", "2"),
+        ("24\u00a0h", "1"),
+    ]
+    assert 'data-live-span="86400"' in page
+
+
 def test_the_sums_of_hours_long_ended_are_read_once(
     operator: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -349,7 +365,8 @@ def test_htmx_gets_an_address_without_empty_fields(operator: Client) -> None:
         ),
         ("open=1", {}),
         ("q=a", None),
-        ("since=7d", None),
+        ("errors=1&since=24h", {"errors": True}),
+        ("since=2026-11-26", None),
         ("before=1", None),
     ],
 )
