@@ -19,6 +19,7 @@ from gateway.translation.signature_families import SignatureCache
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.google_api.content import Chunk
+    from gateway.google_api.sse import AnyChunk
     from gateway.translation.signature_families import SignatureStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -157,7 +158,7 @@ def a_stream(
     )
 
 
-def events_of(stream: MessageStream, *chunks: Chunk) -> list[StreamEvent]:
+def events_of(stream: MessageStream, *chunks: AnyChunk) -> list[StreamEvent]:
     """All events of an answer, to its end; one without a finish reason ends with STOP."""
     events = [event for chunk in chunks for event in stream.receive(chunk)]
     if stream.finish_reason is None:
