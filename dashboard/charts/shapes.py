@@ -198,12 +198,10 @@ def round_times(moments: Sequence[datetime], zone: tzinfo, most: int = 7) -> lis
     """Return the indexes of the moments, at equal distances, that a time axis labels: those at which a full
     hour, day or other round time of the zone's clock begins, at most `most`."""
     found: list[int] = []
+    distance = _distance(moments)
+    clock = [(_on_clock(moment, zone), _on_clock(moment - distance, zone)) for moment in moments]
     for step in TIME_STEPS:
-        found = [
-            index
-            for index, moment in enumerate(moments)
-            if _number_of(moment, step, zone) != _number_of(moment - _distance(moments), step, zone)
-        ]
+        found = [index for index, (at, before) in enumerate(clock) if at // step != before // step]
         if len(found) <= most:
             return found
     return found[:: ceil(len(found) / most)]
@@ -213,10 +211,10 @@ def _distance(moments: Sequence[datetime]) -> timedelta:
     return moments[1] - moments[0] if len(moments) > 1 else timedelta(minutes=1)
 
 
-def _number_of(moment: datetime, step: timedelta, zone: tzinfo) -> int:
-    """Return the number of the step on the zone's clock, so that a day begins at the zone's midnight."""
+def _on_clock(moment: datetime, zone: tzinfo) -> timedelta:
+    """Return the time on the zone's clock since a midnight of that clock long ago."""
     local = moment.astimezone(zone).replace(tzinfo=None)
-    return (local - local.min) // step
+    return local - local.min
 
 
 def _within(number: float, most: float) -> float:
