@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from statistics import quantiles
@@ -24,6 +25,7 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 FAMILIES = ("claude", "gemini", "other")
 OTHERS = "others"
 MOST_MODELS = 6
+MODELS_KEPT = 512
 
 
 class Grain(NamedTuple):
@@ -86,6 +88,7 @@ def by_model(
     return Volume(columns, named if len(named) == len(ranked) else [*named, OTHERS])
 
 
+@lru_cache(MODELS_KEPT)
 def _family(model: str) -> str:
     family = family_of(model)
     return family if family in FAMILIES else "other"
@@ -106,7 +109,8 @@ def _columns(
         for at in times:
             for model, total in history.get(at, {}).items():
                 if (one := number(total)) > 0:
-                    numbers[name_of(model)] = numbers.get(name_of(model), 0) + one
+                    name = name_of(model)
+                    numbers[name] = numbers.get(name, 0) + one
         columns.append((times[0], numbers))
     return columns
 
