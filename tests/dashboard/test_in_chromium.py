@@ -429,6 +429,30 @@ def test_a_phone_shows_a_model_in_a_few_lines(page: Page, demo: LiveGateway) -> 
     assert max(heights) < 90
 
 
+def test_the_parts_of_a_setting_stand_at_equal_distances(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/settings")
+    gaps = page.locator(".setting").first.evaluate("""card => {
+      const seen = [...card.children].filter((child) => child.checkVisibility());
+      const edges = seen.map((child) => child.getBoundingClientRect());
+      return edges.slice(1).map((edge, index) => Math.round(edge.top - edges[index].bottom));
+    }""")
+    assert set(gaps) == {8}
+
+
+@pytest.mark.parametrize("path", ["/accounts", "/usage", "/models"])
+def test_a_phone_has_the_live_mark_beside_the_title(page: Page, demo: LiveGateway, path: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(demo.url + path)
+    mark = page.locator("[data-live-state=''][data-state]")
+    mark.wait_for()
+    box, title = mark.bounding_box(), page.locator("#heading").bounding_box()
+    assert box is not None
+    assert title is not None
+    assert box["x"] + box["width"] == pytest.approx(378)
+    assert abs(box["y"] + box["height"] / 2 - title["y"] - title["height"] / 2) < 4
+
+
 LOW_TARGETS = """() => [...document.querySelectorAll("a, button")]
   .filter((one) => one.checkVisibility() && !one.closest(".skip, .cover, [data-row]"))
   .filter((one) => one.getBoundingClientRect().height < 24).map((one) => one.outerHTML)"""
