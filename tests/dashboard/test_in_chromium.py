@@ -482,6 +482,14 @@ def test_before_a_test_message_there_is_no_box_for_its_answer(page: Page, demo: 
     page.goto(f"{demo.url}/connect")
     box = page.locator("[data-answer]").bounding_box()
     assert box is None or box["height"] == 0
+    form, button = (
+        page.locator("[data-try]").bounding_box(),
+        page.get_by_role("button", name="Send").bounding_box(),
+    )
+    assert form is not None
+    assert button is not None
+    below = form["y"] + form["height"] - button["y"] - button["height"]
+    assert below < 20, "nothing but the card's own edge"
 
 
 def test_a_table_shows_that_it_goes_on(page: Page, demo: LiveGateway) -> None:
