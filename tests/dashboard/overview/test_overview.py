@@ -4,6 +4,7 @@ import re
 import time
 from datetime import timedelta
 from html import unescape
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -346,3 +347,29 @@ def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> N
 def test_nothing_is_said_of_the_slowest_request_while_none_is_slow(operator: Client) -> None:
     keep(a_record(first_event_seconds=4.9))
     assert "Slowest in" not in operator.get("/").content.decode()
+
+
+def test_requests_under_way_on_all_servers_are_counted(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, elsewhere = 1, 2
+    for number, instance_id in enumerate((here, elsewhere, elsewhere)):
+        RequestLog.objects.create(
+            id=number + 1, instance_id=instance_id, request_id=f"r{number}", started_at=timezone.now()
+        )
+    gateway = SimpleNamespace(
+        recorder=SimpleNamespace(in_flight=["one"]),
+        ledger=SimpleNamespace(instance_id=here, waiting=0),
+        accounts=SimpleNamespace(pool=SimpleNamespace(waiting=0)),
+    )
+    monkeypatch.setattr("dashboard.views.overview.running_gateway", lambda: gateway)
+
+    assert 'data-live="in_flight">3<' in operator.get("/").content.decode()
+
+
+def test_other_models_are_explained_by_one_of_them(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = Account.objects.create(kind="compatible", given_name="key 1", terms_accepted_at=timezone.now())
+    service = SimpleNamespace(models_of={key.pk: ["qwen3-coder:30b", "gpt-oss:20b"]}.get)
+    monkeypatch.setattr("dashboard.account_pools.running_service", lambda: service)
+
+    assert "Other models (gpt-oss:20b): yes, 1 account ready." in operator.get("/").content.decode()
