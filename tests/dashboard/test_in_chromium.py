@@ -368,14 +368,6 @@ def test_the_mark_of_what_is_live_ends_where_the_page_ends(page: Page, demo: Liv
     assert mark.evaluate(text_end) == 1260
 
 
-def test_the_families_of_models_stand_on_one_line(page: Page, demo: LiveGateway) -> None:
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(demo.url)
-    page.locator("[data-live-state][data-state]").wait_for()
-    tops = page.locator("#heading .whole").evaluate_all("all => all.map(one => one.offsetTop)")
-    assert (len(tops), len(set(tops))) == (3, 1)
-
-
 def test_a_card_of_an_account_is_as_high_as_what_is_in_it(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/accounts")
