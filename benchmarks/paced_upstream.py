@@ -12,7 +12,6 @@ import logging
 import re
 import sys
 import time
-from functools import lru_cache
 
 import uvloop
 from aiohttp import web
@@ -22,8 +21,6 @@ from benchmarks.processes import LOOPBACK
 
 LARGEST_BODY_BYTES = 4 * 1024 * 1024
 BACKLOG = 4096
-MOST_EVENTS = 2000
-NOW = b"NOW"
 SENT_AT = re.compile(rb"@(\d+)@")
 
 
@@ -65,14 +62,9 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     for number in range(events):
         # By the clock, since sleeps alone would add up to a slower pace.
         await asyncio.sleep(max(0.0, started + number * pause_seconds - time.monotonic()))
-        await response.write(_event(number, events).replace(NOW, b"%d" % time.monotonic_ns()))
+        await response.write(text_event(number, events, f"word @{time.monotonic_ns()}@ "))
     await response.write_eof()
     return response
-
-
-@lru_cache(maxsize=MOST_EVENTS)
-def _event(number: int, events: int) -> bytes:
-    return text_event(number, events, f"word @{NOW.decode()}@ ")
 
 
 async def _account_call(request: web.Request) -> web.Response:
