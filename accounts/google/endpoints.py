@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 HeaderMode = Literal["cli", "antigravity"]
 
@@ -39,26 +41,30 @@ MODE_HEADERS: dict[HeaderMode, dict[str, str]] = {
 }
 
 
-def base_urls(mode: HeaderMode) -> list[str]:
+@cache
+def base_urls(mode: HeaderMode) -> tuple[str, ...]:
     """Base URLs in the order to try them."""
     if settings.CLOUDCODE_ENDPOINTS:
-        return list(settings.CLOUDCODE_ENDPOINTS)
-    return [PROD, DAILY] if mode == "cli" else [DAILY, PROD]
+        return tuple(settings.CLOUDCODE_ENDPOINTS)
+    return (PROD, DAILY) if mode == "cli" else (DAILY, PROD)
 
 
 def headers(mode: HeaderMode) -> dict[str, str]:
     """Return the headers of a request, without Authorization."""
-    user_agent = settings.CLOUDCODE_USER_AGENT or _user_agent(mode, settings.CLOUDCODE_CLIENT_VERSION)
+    user_agent = settings.CLOUDCODE_USER_AGENT or _user_agent(mode)
     return {"Content-Type": "application/json", "User-Agent": user_agent, **MODE_HEADERS[mode]}
 
 
-@lru_cache(maxsize=8)
-def _user_agent(mode: HeaderMode, version: str) -> str:
-    """Return the User-Agent. It is cached, since every model call needs it, and reading the platform takes
-    longer than the other headers."""
+def _user_agent(mode: HeaderMode) -> str:
     if mode == "cli":
         return CLI_USER_AGENT
-    return f"antigravity/{version} {_system()}/{_architecture()}"
+    return f"antigravity/{settings.CLOUDCODE_CLIENT_VERSION} {_system()}/{_architecture()}"
+
+
+@receiver(setting_changed)
+def forget_settings(**_: object) -> None:
+    """Read the settings again, because one has been set since the start."""
+    base_urls.cache_clear()
 
 
 def _system() -> str:

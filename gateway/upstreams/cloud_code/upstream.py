@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from accounts.google.endpoints import base_urls, headers
 from accounts.google.errors import error_in_stream, parse_error
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accounts.failures import UpstreamError
+    from accounts.google.endpoints import HeaderMode
     from accounts.kinds.access import Access
     from gateway.routing.upstream_model import UpstreamModel
 
@@ -31,7 +34,7 @@ class CloudCode(Upstream):
     """The upstream of kind "google". `Access.details` has the account's "project_id"."""
 
     def addresses_of(self, model: UpstreamModel, access: Access) -> list[str]:
-        return base_urls(model.header_mode)
+        return [*base_urls(model.header_mode)]
 
     def prepare(self, call: ModelCall) -> WireRequest:
         return WireRequest(PATH, _headers(call), _body(call))
@@ -68,14 +71,19 @@ def _envelope(call: ModelCall) -> dict[str, Any]:
 
 def _headers(call: ModelCall) -> KeptHeaders:
     """Return the headers, which are the same for all calls with the same token."""
-    call_headers = headers(call.model.header_mode)
     thinks = call.model.family == "claude" and call.model.thinks
-    return _kept_headers((*call_headers.items(),), call.access.secret, thinks)
+    return _kept_headers(call.model.header_mode, call.access.secret, thinks)
 
 
 @lru_cache(maxsize=KEPT_HEADERS)
-def _kept_headers(of_mode: tuple[tuple[str, str], ...], secret: str, thinks: bool) -> KeptHeaders:
-    call_headers = {**dict(of_mode), "Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
+def _kept_headers(mode: HeaderMode, secret: str, thinks: bool) -> KeptHeaders:
+    call_headers = {**headers(mode), "Authorization": f"Bearer {secret}", "Accept": "text/event-stream"}
     if thinks:
         call_headers["anthropic-beta"] = "interleaved-thinking-2025-05-14"
     return KeptHeaders(call_headers)
+
+
+@receiver(setting_changed)
+def forget_settings(**_: object) -> None:
+    """Make the headers anew, because a setting has been set since the start."""
+    _kept_headers.cache_clear()
