@@ -1,4 +1,4 @@
 """Filters and tags of the dashboard's templates.
 
-Imports accounts, elements, formats, gateway and requests.
+Imports accounts, addresses, elements, formats, gateway and requests.
 """
