@@ -110,6 +110,11 @@ class Explanation:
     is_providers: bool = False
     """True when the cause may be the account or its provider, so that its other failures tell more."""
 
+    @property
+    def cause_alone(self) -> str:
+        """The cause without what came of it."""
+        return self.cause.partition(", then ")[0]
+
 
 class _Span(NamedTuple):
     """A part of the time to the first event. `text` says what took it, and names `accounts`."""
