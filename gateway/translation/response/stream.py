@@ -48,6 +48,8 @@ NO_IDS: frozenset[str] = frozenset()
 """One for all streams: each new frozenset takes 0.2 kB, even an empty one."""
 ONLY_TEXT = frozenset({"text"})
 TEXTS = frozenset({"text", "thinking"})
+_IS_THOUGHT = {"thinking": True, "text": False, None: None}
+"""The field ``thought`` of parts that continue a block, by the type of the block."""
 _TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -192,24 +194,23 @@ class MessageStream:
         continued, index = self._continued_now(), self._index
         delta_type = f"{continued}_delta"
         for chunk in chunks:
-            if isinstance(chunk, TextChunk):
-                part = chunk.candidates[0].content.parts[0]
-                block_type = "thinking" if part.thought else "text"
-                if block_type == continued:
-                    counts_of_each += (chunk.usage_metadata,)
-                    if self._keeps_text and block_type == "text":
-                        self._text.append(part.text)
-                    # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
-                    delta = {"type": delta_type, block_type: part.text}
-                    events += ({"type": "content_block_delta", "index": index, "delta": delta},)
-                    continue
-                chunk = chunk.as_chunk()
-            if counts_of_each:
-                self.usage.merge(*counts_of_each)
-                counts_of_each = []
-            events += self._receive_any(chunk)
-            continued, index = self._continued_now(), self._index
-            delta_type = f"{continued}_delta"
+            if (
+                not isinstance(chunk, TextChunk)
+                or (part := chunk.candidates[0].content.parts[0]).thought is not _IS_THOUGHT[continued]
+            ):
+                if counts_of_each:
+                    self.usage.merge(*counts_of_each)
+                    counts_of_each = []
+                events += self._receive_any(chunk)
+                continued, index = self._continued_now(), self._index
+                delta_type = f"{continued}_delta"
+                continue
+            counts_of_each += (chunk.usage_metadata,)
+            if self._keeps_text and not part.thought:
+                self._text.append(part.text)
+            # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
+            delta = {"type": delta_type, continued: part.text}
+            events += ({"type": "content_block_delta", "index": index, "delta": delta},)
         if counts_of_each:
             self.usage.merge(*counts_of_each)
         return events
@@ -219,8 +220,10 @@ class MessageStream:
         holds_half = self._characters.held or self._thought_characters.held
         return None if holds_half else self._continued
 
-    def _receive_any(self, chunk: Chunk) -> list[StreamEvent]:
+    def _receive_any(self, chunk: Chunk | TextChunk) -> list[StreamEvent]:
         """Translate a chunk that does more than continue the open block."""
+        if isinstance(chunk, TextChunk):
+            chunk = chunk.as_chunk()
         if self._is_closed:
             return []
         if "error" in chunk:

@@ -56,7 +56,7 @@ class PartByPart(MessageStream):
     __slots__ = ()
 
     def receive(self, *chunks: AnyChunk) -> list[dict[str, Any]]:
-        return [event for chunk in chunks for event in self._receive_any(as_chunk(chunk))]
+        return [event for chunk in chunks for event in self._receive_any(chunk)]
 
 
 def with_something_else(draw: st.DrawFn, plain: dict[str, Any], others: list[dict[str, Any]]) -> None:
@@ -304,8 +304,8 @@ def test_most_of_an_answer_takes_the_quick_way() -> None:
     class Watched(MessageStream):
         __slots__ = ()  # as many fields, since an instance becomes one
 
-        def _receive_any(self, chunk: Chunk) -> list[dict[str, Any]]:
-            taken.append(chunk)
+        def _receive_any(self, chunk: AnyChunk) -> list[dict[str, Any]]:
+            taken.append(as_chunk(chunk))
             return super()._receive_any(chunk)
 
     stream = a_stream()
