@@ -145,9 +145,7 @@ class Answer:
             self._content_at = now  # a slow reader is not an idle upstream
         while not self._ended:
             idle_ends_at = self._content_at + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
-            wait_until = self._last_sent + KEEP_ALIVE_SECONDS
-            if idle_ends_at < wait_until:
-                wait_until = idle_ends_at
+            wait_until = min(idle_ends_at, self._last_sent + KEEP_ALIVE_SECONDS)
             try:
                 if (failure := self._failure or self._failure_at_end) is not None:
                     raise failure
@@ -162,16 +160,20 @@ class Answer:
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             now = time.monotonic()
-            # Comments, empty lines and usage do not count as content, since they could come for ever.
-            if self._reader.has_content:
-                self._content_at = now
-            elif not events and self._failure is None and now >= idle_ends_at:
-                raise _silence()
+            self._note_content(events, now, idle_ends_at)
             # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
             if events or now - self._last_sent >= KEEP_ALIVE_SECONDS:
                 self._returned_events = bool(events)
                 return events
         raise StopAsyncIteration
+
+    def _note_content(self, events: list[StreamEvent], now: float, idle_ends_at: float) -> None:
+        """Note when content arrived. Comments, empty lines and usage do not count as content, since they
+        could come for ever. Raises GatewayError when there was none for too long."""
+        if self._reader.has_content:
+            self._content_at = now
+        elif not events and self._failure is None and now >= idle_ends_at:
+            raise _silence()
 
     async def aclose(self) -> None:
         """Do nothing: `close` ends the answer."""
