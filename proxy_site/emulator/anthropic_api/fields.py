@@ -35,8 +35,8 @@ SYSTEM_MESSAGE_FIELDS_OF_BETAS = {
     "output_config": ("per-turn-control", "mid-conversation-output-config"),
     "clear_at": ("mid-conversation-system-clear-at",),
 }
-"""Claude Code sends the first of the two for an effort that changes within a conversation, and with its first
-request; Anthropic documents the second."""
+"""The further fields of a system message, each with the betas that allow it. For the effort of a turn, in
+``output_config``, Claude Code sends the first beta, and Anthropic documents the second."""
 BLOCK_FIELDS = {
     "text": {"text", "cache_control", "citations"},
     "image": {"source", "cache_control", "transformations"},

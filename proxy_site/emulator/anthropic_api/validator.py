@@ -100,6 +100,8 @@ def check_messages(body: Json) -> None:
 
 def _check_content(message: Json, index: int) -> None:
     content = message.get("content")
+    if content is None and message.get("output_config"):
+        return
     if not isinstance(content, (str, list)):
         raise errors.invalid_request(f"messages.{index}.content: Input should be a valid string or list")
     blocks: list[Any] = blocks_of(message)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 SONNET, HAIKU = "claude-sonnet-4-6", "claude-haiku-4-5"
 HELLO: Json = {"role": "user", "content": "Hello"}
+AN_EFFORT_ALONE: Json = {"role": "system", "output_config": {"effort": "low"}}
 AN_EFFORT: Json = {"role": "system", "content": "Be brief.", "output_config": {"effort": "medium"}}
 TOOL: Json = {"name": "Read", "input_schema": {"type": "object"}}
 CALL: Json = {"type": "tool_use", "id": "toolu_01", "name": "Read", "input": {}}
@@ -253,7 +254,7 @@ ACCEPTED: list[tuple[str, str, list[str], Json]] = [
             a_request(model="claude-opus-5-5", messages=[HELLO, effort]),
         )
         for beta in ("per-turn-control-2026-07-01", "mid-conversation-output-config-2026-07-01")
-        for effort in (AN_EFFORT, {**AN_EFFORT, "content": []})
+        for effort in (AN_EFFORT, {**AN_EFFORT, "content": []}, AN_EFFORT_ALONE)
     ),
     ("four breakpoints", NEW, [], with_user(*[BREAKPOINT] * 4)),
     ("a field with its beta", NEW, ["context-management-2025-06-27"], a_request(context_management={})),
