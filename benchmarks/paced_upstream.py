@@ -35,7 +35,7 @@ def delays_in(data: bytes, arrived_at: float) -> list[float]:
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
-    gc.disable()  # with 5,000 streams a collection is a pause of 0.1 s, and then a burst
+    gc.disable()  # a collection stops all streams, and their events then come in a burst
     application = web.Application(client_max_size=LARGEST_BODY_BYTES)
     base = "/paced/{events}/{pause_ms}/v1internal:"
     application.router.add_post(base + "streamGenerateContent", _stream)

@@ -118,7 +118,7 @@ class FamilyOutlook:
 
     @property
     def week_lasts(self) -> bool:
-        """True when the limit of the week is known to last until it is full again."""
+        """True when the weekly quota is forecast to last until its reset."""
         return self.of_week is not None and self.of_week.fate in {Fate.LASTS, Fate.UNUSED}
 
     @property

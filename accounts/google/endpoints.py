@@ -63,7 +63,7 @@ def _user_agent(mode: HeaderMode) -> str:
 
 @receiver(setting_changed)
 def forget_settings(**_: object) -> None:
-    """Read the settings again, because one has been set since the start."""
+    """Forget the base URLs, because a setting has changed."""
     base_urls.cache_clear()
 
 

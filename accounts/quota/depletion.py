@@ -50,7 +50,7 @@ class _Tournament:
     A line (height, slope) has the value height - slope * time. Time begins at 0."""
 
     def __init__(self, size: int, lines: Mapping[int, Line]) -> None:
-        """Begin with these lines, by slot. To `put` them one by one would take log n times as long."""
+        """`lines` has the first lines, by slot. They are compared once, in linear time."""
         self._first = 1 << max(0, size - 1).bit_length()
         self._lines = [lines.get(slot, (math.inf, 0.0)) for slot in range(size)]
         self._best = [-1] * (2 * self._first)

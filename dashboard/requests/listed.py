@@ -78,7 +78,8 @@ def _values(row: RequestLog, prefix: str, now: datetime, explained: Explanation 
 
 
 def _none_if_not(value: object) -> str:
-    """Return the attribute of a cell without a value, which a phone leaves out."""
+    """Return the HTML attribute that marks an empty cell, which narrow screens hide; "" for a cell with a
+    value."""
     return "" if value else " data-none"
 
 

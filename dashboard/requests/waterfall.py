@@ -60,7 +60,7 @@ class Row:
 
     @property
     def drawn_seconds(self) -> float:
-        """The seconds for which the bar stands: without the stream when it lies beyond the scale."""
+        """The seconds that the bar shows: those to the first event when the stream is not drawn."""
         return self.took_seconds - (self.stream_seconds or 0.0 if self.goes_on else 0.0)
 
 

@@ -35,7 +35,7 @@ class TextCandidate(msgspec.Struct, rename="camel", gc=False):
 
 
 class TextChunk(msgspec.Struct, rename="camel", gc=False):
-    """What the gateway reads of a chunk, without Cloud Code's wrapper."""
+    """A chunk of text as the Gemini API sends it; Cloud Code wraps it in a member ``response``."""
 
     candidates: tuple[TextCandidate]
     usage_metadata: dict[str, Any] = {}
@@ -44,7 +44,7 @@ class TextChunk(msgspec.Struct, rename="camel", gc=False):
     error: Missing = ""
 
     def as_chunk(self) -> Chunk:
-        """Return as a dict what the gateway reads of it."""
+        """Return the chunk as a dict, with the fields that the gateway reads."""
         part = self.candidates[0].content.parts[0]
         content = {"parts": [thought_part(part.text) if part.thought else text_part(part.text)]}
         return {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DELTA = "content_block_delta"
 MANY = 50
-"""From this number of events on, encoding them together is faster: four times for 400."""
+"""With so many events or more, encoding them as one array is faster: 400 in a quarter of the time."""
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 _HEADS = {

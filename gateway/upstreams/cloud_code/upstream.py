@@ -85,5 +85,5 @@ def _kept_headers(mode: HeaderMode, secret: str, thinks: bool) -> KeptHeaders:
 
 @receiver(setting_changed)
 def forget_settings(**_: object) -> None:
-    """Make the headers anew, because a setting has been set since the start."""
+    """Forget the headers, because a setting has changed."""
     _kept_headers.cache_clear()
