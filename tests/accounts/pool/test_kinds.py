@@ -236,11 +236,9 @@ def test_a_spend_limit_rests_the_group_for_all_models(pool: Pool, caplog: pytest
     pool.failed(leased(pool, for_both(refused={1, 2, 3})), FailureKind.SPEND_LIMIT, 9 * 24 * 3600)
 
     assert in_cooldown(pool, ANTHROPIC) == in_cooldown(pool, OPUS) == {4, 5}
-    assert [record.getMessage().partition(" cools ")[2] for record in caplog.records] == [
-        "down for all models: spend limit, 777600 s",
-        "",
-    ]
-    assert caplog.messages[1] == "Accounts of the same quota group that cool down with it: 1"
+    said = [one.getMessage() for one in caplog.records if one.name == "accounts.pool.pool"]
+    assert [one.partition(" cools ")[2] for one in said] == ["down for all models: spend limit, 777600 s", ""]
+    assert said[1] == "Accounts of the same quota group that cool down with it: 1"
     assert leased(pool, for_both(refused={1, 2})).account.id == 3
 
 
