@@ -3,7 +3,7 @@ one as a TextChunk takes half the time of a dict, with nothing left to check.
 
 The types reject whatever matters besides the text: fields of a part other than ``text`` and ``thought``, a
 second part or candidate, an empty text, half of a surrogate pair, a finish reason, sources, a refused prompt,
-an error. Fields that the gateway never reads are skipped.
+an error, a count that is no number. Fields that the gateway never reads are skipped.
 """
 
 from __future__ import annotations
@@ -34,11 +34,25 @@ class TextCandidate(msgspec.Struct, rename="camel", gc=False):
     grounding_metadata: Missing = ""
 
 
+LARGEST_COUNT = 2**40
+"""Larger counts of tokens are an error of the upstream's and would distort every sum."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_COUNT)]
+
+
+class TokenCounts(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, gc=False):
+    """Google's usageMetadata: the fields that the gateway reads. A missing count is None."""
+
+    prompt_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
+
+
 class TextChunk(msgspec.Struct, rename="camel", gc=False):
     """A chunk of text as the Gemini API sends it; Cloud Code wraps it in a member ``response``."""
 
     candidates: tuple[TextCandidate]
-    usage_metadata: dict[str, Any] = {}
+    usage_metadata: TokenCounts = TokenCounts()
     response_id: Any = None
     prompt_feedback: Missing = ""
     error: Missing = ""
@@ -49,7 +63,7 @@ class TextChunk(msgspec.Struct, rename="camel", gc=False):
         content = {"parts": [thought_part(part.text) if part.thought else text_part(part.text)]}
         return {
             "candidates": [{"content": content}],
-            "usageMetadata": self.usage_metadata,
+            "usageMetadata": msgspec.to_builtins(self.usage_metadata),
             "responseId": self.response_id,
         }
 

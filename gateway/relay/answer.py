@@ -41,6 +41,7 @@ class Answer:
         "_failure",
         "_failure_at_end",
         "_first",
+        "_idle_seconds",
         "_last_sent",
         "_reader",
         "_received_bytes",
@@ -75,6 +76,7 @@ class Answer:
         self.checks_calls = reader.checks_calls
         """True when the upstream itself answers the requested safety checks."""
         self._account = account
+        self._idle_seconds: float = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
         self._response = response
         self._reader = reader
         self._first: list[StreamEvent] | None = None
@@ -144,7 +146,7 @@ class Answer:
         if self._returned_events:
             self._content_at = now  # a slow reader is not an idle upstream
         while not self._ended:
-            idle_ends_at = self._content_at + settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+            idle_ends_at = self._content_at + self._idle_seconds
             wait_until = min(idle_ends_at, self._last_sent + KEEP_ALIVE_SECONDS)
             try:
                 if (failure := self._failure or self._failure_at_end) is not None:
@@ -152,7 +154,7 @@ class Answer:
                 events = self._events_in(await self._response.read(wait_until - now))
             except TimeoutError:
                 if wait_until == idle_ends_at:
-                    raise _silence() from None
+                    raise self._silence() from None
                 self._returned_events = False
                 return []
             except UpstreamError as error:
@@ -173,7 +175,10 @@ class Answer:
         if self._reader.has_content:
             self._content_at = now
         elif not events and self._failure is None and now >= idle_ends_at:
-            raise _silence()
+            raise self._silence()
+
+    def _silence(self) -> UpstreamTimedOut:
+        return UpstreamTimedOut(f"The model sent nothing for {self._idle_seconds:.3g} s.")
 
     async def aclose(self) -> None:
         """Do nothing: `close` ends the answer."""
@@ -279,11 +284,6 @@ class Answer:
             self._ended = self._was_read_to_its_end = True
         except FAILURES as error:
             self._failure_at_end = error.with_traceback(None)
-
-
-def _silence() -> UpstreamTimedOut:
-    seconds = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
-    return UpstreamTimedOut(f"The model sent nothing for {seconds:.3g} s.")
 
 
 def _characters_in(event: StreamEvent) -> int:

@@ -18,7 +18,7 @@ import orjson
 from gateway.dialects.anthropic import stream_events
 from gateway.google_api.content import Chunk, first_candidate, parts_of, unwrap
 from gateway.google_api.surrogates import CharacterJoiner
-from gateway.google_api.text_chunks import TextChunk
+from gateway.google_api.text_chunks import TextChunk, TokenCounts
 from gateway.translation.request.content_blocks import as_arguments
 from gateway.translation.response.stop_reason import (
     MAY_BE_EMPTY,
@@ -190,7 +190,7 @@ class MessageStream:
     def receive(self, *chunks: Chunk | TextChunk) -> list[StreamEvent]:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
-        counts_of_each: list[dict[str, Any]] = []
+        counts_of_each: list[TokenCounts] = []
         continued, index = self._continued_now(), self._index
         delta_type = f"{continued}_delta"
         for chunk in chunks:
@@ -199,7 +199,7 @@ class MessageStream:
                 or (part := chunk.candidates[0].content.parts[0]).thought is not _IS_THOUGHT[continued]
             ):
                 if counts_of_each:
-                    self.usage.merge(*counts_of_each)
+                    self.usage.merge_counts(*counts_of_each)
                     counts_of_each = []
                 events += self._receive_any(chunk)
                 continued, index = self._continued_now(), self._index
@@ -212,7 +212,7 @@ class MessageStream:
             delta = {"type": delta_type, continued: part.text}
             events += ({"type": "content_block_delta", "index": index, "delta": delta},)
         if counts_of_each:
-            self.usage.merge(*counts_of_each)
+            self.usage.merge_counts(*counts_of_each)
         return events
 
     def _continued_now(self) -> str | None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gateway.google_api.text_chunks import LARGEST_COUNT
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from gateway.google_api.text_chunks import TokenCounts
 
 _INTEGERS = (int, bool)
-_COUNTS = {"candidatesTokenCount", "promptTokenCount", "cachedContentTokenCount", "thoughtsTokenCount"}
-
-LARGEST_COUNT = 2**40
-"""Larger counts are an error of the upstream's and would distort every sum."""
 
 
 class Tokens(NamedTuple):
@@ -49,10 +49,6 @@ class Tokens(NamedTuple):
 NO_TOKENS = Tokens()
 
 
-def _are_valid(counts: dict[str, Any]) -> bool:
-    return all(type(counts[name]) in _INTEGERS and counts[name] >= 0 for name in _COUNTS & counts.keys())
-
-
 class TokenUsage:
     """The usage of an answer so far. Each chunk repeats all counts, so the latest one is valid."""
 
@@ -79,17 +75,8 @@ class TokenUsage:
         """The parts of the prompt that were written to a cache for five minutes and for an hour. They are 0
         for Google, which does not charge for writing."""
 
-    def merge(self, usage_metadata: dict[str, Any], *later: dict[str, Any]) -> None:
-        """Update the counts from the usageMetadata of one chunk, or of several chunks in order."""
-        if later:
-            together = dict(usage_metadata)
-            for one in later:
-                together |= one
-            if not _are_valid(together):
-                for one in (usage_metadata, *later):
-                    self.merge(one)
-                return
-            usage_metadata = together
+    def merge(self, usage_metadata: Mapping[str, Any]) -> None:
+        """Update the counts from the usageMetadata of one chunk, whatever it contains."""
         for name in usage_metadata:  # without calls: the counts differ in each chunk
             value = usage_metadata[name]
             if type(value) not in _INTEGERS or value < 0:
@@ -103,6 +90,18 @@ class TokenUsage:
                 self.cached_tokens = count
             elif name == "thoughtsTokenCount":
                 self.thinking_tokens = count
+
+    def merge_counts(self, *each: TokenCounts) -> None:
+        """Do the same for the counts of several chunks in order."""
+        for counts in each:
+            if (prompt := counts.prompt_token_count) is not None:
+                self.prompt_tokens = prompt
+            if (visible := counts.candidates_token_count) is not None:
+                self.visible_tokens = visible
+            if (cached := counts.cached_content_token_count) is not None:
+                self.cached_tokens = cached
+            if (thinking := counts.thoughts_token_count) is not None:
+                self.thinking_tokens = thinking
 
     @property
     def input_tokens(self) -> int:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.google_api.text_chunks import NOT_ONLY_TEXT, TokenCounts
 from gateway.translation.response.usage import TokenUsage
 
 
@@ -61,20 +64,32 @@ def test_a_count_that_is_no_number_is_ignored(odd: Any) -> None:
     assert usage_after({"promptTokenCount": odd}).input_tokens == 7
 
 
+COUNT_NAMES = st.sampled_from(
+    ["promptTokenCount", "candidatesTokenCount", "cachedContentTokenCount", "thoughtsTokenCount", "x"]
+)
 COUNTS = st.dictionaries(
-    st.sampled_from(
-        ["promptTokenCount", "candidatesTokenCount", "cachedContentTokenCount", "thoughtsTokenCount", "x"]
-    ),
+    COUNT_NAMES,
     st.one_of(
-        st.integers(-2, 2**70), st.none(), st.booleans(), st.just("many"), st.just([{"tokenCount": 1}])
+        st.integers(-2, 2**63),
+        st.none(),
+        st.booleans(),
+        st.floats(),
+        st.just("many"),
+        st.just([{"tokenCount": 1}]),
     ),
 )
+GOOD_COUNTS = st.dictionaries(COUNT_NAMES, st.one_of(st.integers(0, 2**41), st.none()))
 
 
-@given(each=st.lists(COUNTS, min_size=1, max_size=5))
-def test_counts_that_came_together_are_merged_as_one_by_one(each: list[dict[str, Any]]) -> None:
+@given(each=st.lists(st.one_of(GOOD_COUNTS, COUNTS), min_size=1, max_size=5))
+def test_typed_counts_are_merged_as_those_of_a_dict(each: list[dict[str, Any]]) -> None:
+    """Counts without a type of their own are left to the general way."""
     together = TokenUsage(7)
-    together.merge(*each)
+    for one in each:
+        try:
+            together.merge_counts(msgspec.json.decode(orjson.dumps(one), type=TokenCounts))
+        except NOT_ONLY_TEXT:
+            together.merge(orjson.loads(orjson.dumps(one)))
 
     assert together.as_anthropic() == usage_after(*each).as_anthropic()
     assert together.reported == usage_after(*each).reported
