@@ -25,7 +25,7 @@ if str(PROJECT) not in sys.path:
 
 from benchmarks import felt  # noqa: E402
 from benchmarks.before_and_now import BEFORE, FIRST_COMMIT, NOW, BeforeAndNow  # noqa: E402
-from benchmarks.felt import Amount  # noqa: E402
+from benchmarks.felt import DIRECT, Amount  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
@@ -114,7 +114,7 @@ FELT: dict[str, tuple[Callable[[BeforeAndNow, Amount], Samples], list[Felt]]] = 
         felt.held,
         [
             Felt("W5, held streams: memory of each, kB", "kB", 1.0, Target(15, is_ratio=False)),
-            Felt("the same: delay of an event, p99, ms", "delay p99", target=Target(5, is_ratio=False)),
+            Felt("W5: delay of an event, p99, ms", "delay p99", target=Target(5, is_ratio=False)),
         ],
     ),
     "start": (
@@ -130,13 +130,15 @@ def main() -> None:
     arguments = _parser().parse_args()
     amount = Amount(arguments.rounds, arguments.seconds, arguments.paced, arguments.held, arguments.agents)
     workloads = [one for one in arguments.only if one in WORKLOADS]
-    felt_rows = []
+    felt_rows, notes = [], []
     with BeforeAndNow(arguments.commit) as both:
         rows = measure(both, workloads, arguments.rounds)
         for name in [one for one in arguments.only if one in FELT]:
             say(name)
             measurement, figures = FELT[name]
-            felt_rows += felt_table_rows(measurement(both, amount), figures)
+            samples = measurement(both, amount)
+            felt_rows += felt_table_rows(samples, figures)
+            notes += spread_of_rounds(samples, figures)
     print(f"{machine()}; medians of {arguments.rounds} rounds, {TURNS} seconds of each in turns.")
     print(f"Before: {arguments.commit}'s runserver. Ratio, CPU and p99 are times those before.")
     if rows:
@@ -145,6 +147,8 @@ def main() -> None:
         streams = f"{amount.paced_streams} paced and {amount.held_streams} held streams"
         print(f"\n{amount.agents} agents, {streams}.\n")
         print(table(list(FELT_HEAD), felt_rows))
+    if notes:
+        print("\nLowest, median and highest of the rounds:\n" + "\n".join(notes))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -231,6 +235,18 @@ def _row(workload: str, rounds: list[tuple[Figures, Figures]]) -> list[str]:
 
 def felt_table_rows(samples: Samples, figures: list[Felt]) -> list[list[str]]:
     return [_felt_row(one, samples[BEFORE], samples[NOW]) for one in figures]
+
+
+def spread_of_rounds(samples: Samples, figures: list[Felt]) -> list[str]:
+    """Return a line for each figure of several rounds, and for what the upstream took without a gateway."""
+    lines = []
+    for figure in figures:
+        for name, rounds in samples.items():
+            values = [one[figure.name] * figure.scale for one in rounds if figure.name in one]
+            if len(values) > 1 or (values and name == DIRECT):
+                each = f"{min(values):.2f}, {median(values):.2f}, {max(values):.2f}"
+                lines.append(f"  {figure.meaning}; {name}: {each}")
+    return lines
 
 
 def _felt_row(figure: Felt, before: list[Sample], now: list[Sample]) -> list[str]:

@@ -31,6 +31,8 @@ Sample = dict[str, float]
 """What was measured of one gateway in one round, by names of figures."""
 Samples = dict[str, list[Sample]]
 """By the names of the gateways, one for each round."""
+DIRECT = "direct"
+"""In place of a gateway's name: the upstream asked without one."""
 
 
 class Amount(NamedTuple):
@@ -240,15 +242,21 @@ HELD_SECONDS = 10.0
 
 def held(both: BeforeAndNow, amount: Amount) -> Samples:
     """W5: streams held open with an event a second, for each gateway by itself, freshly started. Delays are
-    those of events after the last stream was opened."""
+    those of events after the last stream was opened. DIRECT is the upstream without a gateway, which shows
+    how the machine was in that round."""
     _allow_many_descriptors()
-    samples: Samples = {}
-    for name in both.names:
-        say(f"held: {name}")
-        url = both.paced(HELD_EVENTS, HELD_PAUSE_MS)
-        with both.server(name, url) as server:
-            target = both.request_to(name, server, SDK_HEADERS, STREAM_REQUEST)
-            samples[name] = [run(_hold(target, amount))]
+    samples: Samples = {name: [] for name in (DIRECT, *both.names)}
+    url = both.paced(HELD_EVENTS, HELD_PAUSE_MS)
+    for _ in range(amount.rounds):
+        say("held: without a gateway")
+        without = run(_hold(both.direct(url, SDK_HEADERS, STREAM_REQUEST), amount))
+        del without["kB"]  # of the upstream
+        samples[DIRECT].append(without)
+        for name in both.names:
+            say(f"held: {name}")
+            with both.server(name, url) as server:
+                target = both.request_to(name, server, SDK_HEADERS, STREAM_REQUEST)
+                samples[name].append(run(_hold(target, amount)))
     return samples
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from benchmarks.earlier import Felt, Target, felt_table_rows, outcome
+from benchmarks.earlier import Felt, Target, felt_table_rows, outcome, spread_of_rounds
 from tests.live_gateway import PROJECT
 
 FEW = ["--rounds", "1", "--seconds", "0.2", "--agents", "3", "--paced", "5", "--held", "10"]
@@ -25,6 +25,18 @@ def test_a_ratio_is_of_the_medians() -> None:
 
 def test_a_target_missed_by_a_tenth_is_nearly_met() -> None:
     assert [outcome(value, 2.0) for value in (2.0, 2.1, 2.3)] == ["met", "nearly", "missed"]
+
+
+def test_rounds_are_told_apart_from_the_upstream_without_a_gateway() -> None:
+    samples = {
+        "direct": [{"p99": 0.001}],
+        "before": [{"p99": 0.2}],
+        "now": [{"p99": seconds} for seconds in (0.3, 0.1, 0.2)],
+    }
+
+    lines = spread_of_rounds(samples, [Felt("delay, ms", "p99"), Felt("first event, ms", "p50")])
+
+    assert lines == ["  delay, ms; direct: 1.00, 1.00, 1.00", "  delay, ms; now: 100.00, 200.00, 300.00"]
 
 
 @pytest.mark.full
