@@ -93,27 +93,33 @@ def _beside_direct(
 AGENTS_CALLS = (26, 68)
 """The calls so far in the shortest and the longest conversation: 150 kB and 300 kB."""
 AGENTS_EVENTS, AGENTS_PAUSE_MS = 100, 20
-AGENTS_TURNS = 3
+AGENTS_TURNS = 5
 
 
 def agents(both: BeforeAndNow, amount: Amount) -> Samples:
     """So many agents begin at once and stream at once, each with a conversation of 150 to 300 kB of its own,
-    for a few turns: the time to the first event, less that without a gateway."""
+    for a few turns, each a call longer: the time to the first event, less that without a gateway."""
     shortest, longest = AGENTS_CALLS
     step = (longest - shortest) / max(amount.agents - 1, 1)
-    calls = [round(shortest + step * number) for number in range(amount.agents)]
-    bodies = [json.dumps(claude_code_request(each), separators=(",", ":")).encode() for each in calls]
+    agents = [_turns(number, round(shortest + step * number)) for number in range(amount.agents)]
 
     def measure(target: Target) -> Sample:
-        requests = [_with_body(target.request, body) for body in bodies]
-        answers = run(_agents(target, requests))
+        answers = run(_agents(target, agents))
         good = [answer for answer in answers if answer is not None and target.has_answered(answer)]
         times = [answer.first_event_seconds for answer in good]
-        errors = len(bodies) * AGENTS_TURNS - len(good)
+        errors = len(agents) * AGENTS_TURNS - len(good)
         return {"p50": percentile(times, 50), "p99": percentile(times, 99), "errors": errors}
 
     url = both.paced(AGENTS_EVENTS, AGENTS_PAUSE_MS)
-    return _beside_direct(both, url, CLAUDE_CODE_HEADERS, bodies[0], amount, measure)
+    return _beside_direct(both, url, CLAUDE_CODE_HEADERS, agents[0][0], amount, measure)
+
+
+def _turns(agent: int, calls: int) -> list[bytes]:
+    """The bodies of an agent's turns. From its first message on, no other agent's conversation is the same."""
+    requests = [claude_code_request(calls + turn) for turn in range(AGENTS_TURNS)]
+    for request in requests:
+        request["messages"][0]["content"][0]["text"] += f" You are agent {agent}."
+    return [json.dumps(request, separators=(",", ":")).encode() for request in requests]
 
 
 def _with_body(request: bytes, body: bytes) -> bytes:
@@ -121,12 +127,13 @@ def _with_body(request: bytes, body: bytes) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-async def _agents(target: Target, requests: list[bytes]) -> list[Answer | None]:
-    async def agent(request: bytes) -> list[Answer | None]:
-        mine = Target(target.name, target.server, request, target.request_file)
-        return [await one_stream(mine) for _ in range(AGENTS_TURNS)]
+async def _agents(target: Target, agents: list[list[bytes]]) -> list[Answer | None]:
+    async def agent(bodies: list[bytes]) -> list[Answer | None]:
+        requests = [_with_body(target.request, body) for body in bodies]
+        mine = [Target(target.name, target.server, request, target.request_file) for request in requests]
+        return [await one_stream(turn) for turn in mine]
 
-    turns = await asyncio.gather(*map(agent, requests))
+    turns = await asyncio.gather(*map(agent, agents))
     return [answer for answers in turns for answer in answers]
 
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from gateway.bodies.shape import Body
 
 KEPT_SECONDS = 300.0
-KEPT_BYTES = 4 * 1024 * 1024
-"""The most bytes of JSON in all histories together; the messages themselves take about as much again."""
-MOST_HISTORIES = 32
+KEPT_BYTES = 16 * 1024 * 1024
+"""The most bytes of JSON in all histories together, enough for forty agents with 300 kB each; the messages
+themselves take about as much again."""
+MOST_HISTORIES = 64
 LONGEST_HISTORY = 512 * 1024
 
 _MEMBER = b'"messages":['
@@ -60,12 +61,14 @@ class RecentMessages:
 
     def find_in(self, body: Body) -> SeenMessages | None:
         """Return the known history with which the body's messages begin, if there is one."""
-        if not self._seen:
+        size = len(body)
+        shorter = [seen for seen in self._seen if len(seen.known.content) < size]
+        if not shorter:
             return None
-        found = [seen for seen in self._seen if seen.is_in(body, seen.start)]
+        found = [seen for seen in shorter if seen.is_in(body, seen.start)]
         if not found:
             start = body.find(_MEMBER) + len(_MEMBER)
-            found = [seen for seen in self._seen if seen.is_in(body, start)]
+            found = [seen for seen in shorter if seen.is_in(body, start)]
             for seen in found:
                 seen.start = start
         if not found:

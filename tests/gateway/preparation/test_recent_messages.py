@@ -102,6 +102,20 @@ def test_each_request_of_a_conversation_is_read_from_its_first_new_message() -> 
     assert known == [0, *range(6, len(messages) - 3, 2)]
 
 
+def test_the_histories_of_forty_agents_are_kept() -> None:
+    recent = RecentParts()
+    conversations = [
+        [user(f"Agent {number}: {'a' * 150_000}"), assistant("b" * 150_000), user("Go on.")]
+        for number in range(40)
+    ]
+    sent = [orjson.dumps(a_body(*messages)) for messages in conversations]
+
+    for body in sent:
+        read(body, recent)
+
+    assert [known_in(read(body, recent)) for body in sent] == [2] * 40
+
+
 def test_known_messages_are_shared() -> None:
     body = orjson.dumps(claude_code_request())
     recent = RecentParts()
