@@ -115,7 +115,7 @@ def agents(both: BeforeAndNow, amount: Amount) -> Samples:
 
 
 def _turns(agent: int, calls: int) -> list[bytes]:
-    """The bodies of an agent's turns. From its first message on, no other agent's conversation is the same."""
+    """The bodies of an agent's turns. No other agent has the same first message."""
     requests = [claude_code_request(calls + turn) for turn in range(AGENTS_TURNS)]
     for request in requests:
         request["messages"][0]["content"][0]["text"] += f" You are agent {agent}."
