@@ -16,6 +16,7 @@ from proxy_site.content_security import OWN_PAGES
 
 if TYPE_CHECKING:
     from django.urls import URLPattern
+    from pytest_django.fixtures import Settings
 
 ARGUMENTS = {"request_id": "req_1", "number": 1}
 """Values for the parameters of paths."""
@@ -116,3 +117,12 @@ def test_a_failing_page_says_where_to_look(operator: Client, monkeypatch: pytest
     response = operator.get("/")
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
     assert b"log has the details" in response.content
+
+
+def test_a_demo_says_so_in_a_few_words_outside_of_the_page_itself(
+    operator: Client, settings: Settings
+) -> None:
+    assert b"nothing here is real" not in operator.get("/").content
+    settings.DEMO = True
+    page = operator.get("/").content
+    assert 0 < page.index(b"Demo<span>: nothing here is real.</span>") < page.index(b"<main")
