@@ -102,6 +102,8 @@ class Explanation:
     """True when the operator must do something about an account."""
     is_limited: bool = False
     """True for a limit, after whose end the request can succeed."""
+    is_past: bool = False
+    """True for a limit that has ended by now, as far as its message told."""
     cause: str = ""
     """What took most of the time of a slow answer, as the sentence has it, without a full stop."""
     accounts: frozenset[str] = frozenset()
@@ -114,6 +116,11 @@ class Explanation:
     def cause_alone(self) -> str:
         """The cause without what came of it."""
         return self.cause.partition(", then ")[0]
+
+    @property
+    def advice_now(self) -> str:
+        """The advice for a reader who does not know which limits are in force now."""
+        return IS_PAST if self.is_past else self.advice
 
 
 class _Span(NamedTuple):
@@ -237,7 +244,8 @@ def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
     if has_broken_off(row):
         what, after = BROKE_OFF, f"{after}; {seconds(row.first_event_seconds)} to the first event"
         because = "" if last == BROKE_OFF.lower() else because
-    message = in_short(operator_text(with_one_reason(row.error), row.started_at))
+    text = operator_text(with_one_reason(row.error), row.started_at)
+    message = in_short(text)
     is_short = 0 < len(message) <= LONGEST_HEADING
     advice = _advice_on(row, last)
     return Explanation(
@@ -248,6 +256,7 @@ def _failed(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
         advice.further,
         _needs_account(row.status, row.error),
         row.problem == "rate_limit_error",
+        _is_past(row.problem or "", text),
         accounts=frozenset(ADDRESS.findall(message)) if is_short else frozenset(),
         is_providers=bool(row.account) and row.problem in PROVIDERS and row.status not in ADVICE_BY_STATUS,
     )
@@ -277,8 +286,13 @@ def note(
     if outcome in {"open", "answered", HUNG_UP}:
         return ""
     text = operator_text(with_one_reason(error), begun, names)
-    is_past = outcome == "rate_limit_error" and next_try_is_past(text)
-    return f"{in_short(text)}\n→ {IS_PAST if is_past else _advice(outcome, status, error).text}".strip()
+    advice = IS_PAST if _is_past(outcome, text) else _advice(outcome, status, error).text
+    return f"{in_short(text)}\n→ {advice}".strip()
+
+
+def _is_past(problem: str, text: str) -> bool:
+    """Return whether a limit has ended, by its text of `operator_text`."""
+    return problem == "rate_limit_error" and next_try_is_past(text)
 
 
 def _needs_account(status: int | None, error: str) -> bool:

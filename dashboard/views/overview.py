@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -51,8 +51,8 @@ SHOWN = ("requests", "failed", "interrupted", *TOKEN_COLUMNS)
 RECENT = timedelta(minutes=5)
 
 
-class Slowest(NamedTuple):
-    """The request whose client waited longest for the first event."""
+class Explained(NamedTuple):
+    """A request, and why it took so long or failed."""
 
     row: RequestLog
     explanation: Explanation
@@ -69,6 +69,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     dry = out_of_quota((one.account, one.pools) for one in accounts)
     outlooks = outlooks_now(accounts)
     night_ends_at = end_of_tonight(timezone.localtime(now))
+    volume, times = _volume(SPANS[span]), usage.over(SPANS[span], "times", usage.newest_times)
     context = {
         "span": span,
         "spans": list(SPANS),
@@ -86,8 +87,9 @@ def overview(request: HttpRequest) -> HttpResponse:
         ],
         "night_ends_at": None if is_midnight(night_ends_at) else night_ends_at,
         "notices": attention.in_order(_notices(accounts, families, now)),
-        **_volume(SPANS[span]),
-        **_first_events(SPANS[span]),
+        **volume,
+        **_first_events(times),
+        **_examples(times, now - SPANS[span] if volume["failed"] else None),
         "stacks": list(STACKS),
         "stack": stack,
         "chart": volume_chart(span, stack, now),
@@ -189,23 +191,25 @@ def _largest(clients: Mapping[str, usage.Totals], total: usage.Totals) -> tuple[
     return name, most.all_tokens / total.all_tokens
 
 
-def _first_events(span: timedelta) -> Mapping[str, Any]:
-    times = usage.over(span, "times", usage.newest_times)
+def _first_events(times: usage.Times) -> Mapping[str, Any]:
+    return {"first": percentiles(times.first_event_seconds), "first_is_complete": times.is_complete}
+
+
+def _examples(times: usage.Times, failed_since: datetime | None) -> Mapping[str, Explained | None]:
+    """Return the slowest request, if its first event came late, and the newest that failed since then; with
+    None nothing has failed. Makes two queries at most."""
+    is_slow = times.slowest is not None and max(times.first_event_seconds) >= LONG_SECONDS
+    wanted = Q(pk=times.slowest) if is_slow else Q()
+    if failed_since is not None:
+        failed = search.Search(errors=True, since=failed_since).rows()
+        wanted |= Q(pk=Subquery(failed.values("pk")[:1]))
+    rows = list(RequestLog.objects.filter(wanted)) if wanted else []
+    attempts = search.attempts_of_all(rows)
+    found = [Explained(row, explain(row, attempts[row.pk], 0.0)) for row in rows]
     return {
-        "first": percentiles(times.first_event_seconds),
-        "first_is_complete": times.is_complete,
-        "slowest": _slowest(times),
+        "slowest": next((one for one in found if is_slow and one.row.pk == times.slowest), None),
+        "last_failed": next((one for one in found if one.row.problem not in {None, HUNG_UP}), None),
     }
-
-
-def _slowest(times: usage.Times) -> Slowest | None:
-    """Return the slowest request and what it waited for; None when none was slow. Runs two queries."""
-    if times.slowest is None or max(times.first_event_seconds) < LONG_SECONDS:
-        return None
-    row = RequestLog.objects.filter(pk=times.slowest).first()
-    if row is None:
-        return None
-    return Slowest(row, explain(row, search.attempts_of_all([row])[row.pk], 0.0))
 
 
 def _in_flight() -> Mapping[str, Any]:

@@ -324,6 +324,43 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     )
 
 
+def test_the_newest_failure_says_why_what_to_do_and_leads_to_its_page(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    at = time.time()
+    broken = a_refused_attempt(reason="broke off")
+    error = "The answer broke off: the connection broke (closed by the provider)."
+    keep(
+        a_failed_record(started_at=at - 90, error="An older one."),
+        a_failed_record(started_at=at - 60, request_id="req_broken", attempts=[broken], error=error),
+        a_failed_record(started_at=at - 30, problem="hung_up", status=499, error=""),
+        a_record(started_at=at - 120, request_id="req_slow", first_event_seconds=32.0),
+    )
+    with django_assert_max_num_queries(15):
+        page = operator.get("/").content.decode()
+
+    assert 'href="/requests/req_broken"' in page
+    assert 'href="/requests/req_slow"' in page
+    said = unescape(text_of(page))
+    assert re.search(
+        r"Last failed: .{5,20} . Broke off: closed by the provider\. → Send it again\. Details", said
+    )
+    assert said.index("Last failed") < said.index("Slowest:") < said.index("First event")
+
+
+@pytest.mark.parametrize(("hours", "is_shown"), [(2, True), (8, False)])
+def test_only_a_failure_of_the_span_is_named(operator: Client, hours: int, is_shown: bool) -> None:
+    keep(a_failed_record(started_at=time.time() - hours * 3600))
+    assert ("Last failed" in operator.get("/?span=6h").content.decode()) is is_shown
+
+
+def test_a_limit_that_has_ended_is_no_reason_to_wait(operator: Client) -> None:
+    ago = timezone.now() - timedelta(hours=2)
+    error = f"1 account tried for m: ad…@e… quota. Next try in 5 min ({ago:%H:%M} UTC)."
+    keep(a_failed_record(started_at=ago.timestamp(), problem="rate_limit_error", status=429, error=error))
+    assert "→ Send it again: that is past." in text_of(operator.get("/").content.decode())
+
+
 def test_the_client_with_the_most_tokens_is_named_with_its_share(operator: Client) -> None:
     at = time.time() - 60
     tries = {"few": [an_attempt()], "most": [an_attempt(), an_attempt()]}
