@@ -88,7 +88,7 @@ class Form(NamedTuple):
     text_of: Callable[[Mapping[str, str]], str]
 
 
-IN_A_TERMINAL = "Paste this, then start claude"
+IN_A_TERMINAL = "Paste, then start claude"
 FORMS = {
     "bash": Form(
         "bash, zsh",

@@ -56,7 +56,7 @@ def claude_settings(request: HttpRequest) -> HttpResponse:
         return render_page(request, "claude_settings.html", {"refused": reason, **HERE}, status=403)
     context: dict[str, object] = {
         **HERE,
-        "machine": platform.node(),
+        **place_of_file(),
         "act": _act(asked),
         "fields": _fields(asked),
     }
@@ -71,6 +71,11 @@ def claude_settings(request: HttpRequest) -> HttpResponse:
     except Refused as error:
         return render_page(request, "claude_settings.html", {**context, "refused": str(error)}, status=409)
     return render_page(request, "claude_settings.html", context)
+
+
+def place_of_file() -> dict[str, str]:
+    """Return the machine that has the file, and the container engine when that is a container; else ""."""
+    return {"machine": platform.node(), "engine": container_engine()}
 
 
 def refusal(request: HttpRequest) -> str:
@@ -131,7 +136,6 @@ def _shown(plan: Plan) -> dict[str, object]:
     return {
         "target": plan.file.target if plan.file.target != plan.file.path else None,
         "is_new": plan.file.mode is None,
-        "engine": container_engine(),
         "lines": change.difference(plan.file.text, plan.text, settings.AUTH_TOKEN),
         "decides_too": change.decides_too(plan.text),
         "seal": plan.seal,

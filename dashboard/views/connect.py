@@ -3,7 +3,6 @@ request has arrived, and a test message."""
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from weakref import WeakSet
@@ -21,7 +20,7 @@ from accounts.operators import audit
 from dashboard import connecting
 from dashboard.model_rows import offered_models
 from dashboard.pages import operator_page, render_page
-from dashboard.views.claude_settings import refusal
+from dashboard.views.claude_settings import place_of_file, refusal
 from gateway.api.application import EventStream
 from gateway.api.authentication import Client
 from gateway.api.own_requests import own_request
@@ -72,7 +71,7 @@ def connect(request: HttpRequest) -> HttpResponse:
         "has_key": bool(settings.AUTH_TOKEN),
         "preset": preset,
         "can_write": not refusal(request),
-        "machine": platform.node(),
+        **place_of_file(),
         "has_models": bool(models),
         "choices": [_shown_choice(choice, models, offered) for choice in ModelChoice.objects.all()],
         "kinds": [(kind, models.get(kind, "")) for kind in connecting.MODEL_VARIABLES],

@@ -69,7 +69,8 @@ def test_the_page_shows_the_lines_of_each_form(operator: Client, form: str) -> N
 def test_little_is_to_be_read_before_the_lines(operator: Client) -> None:
     page = operator.get("/connect").content.decode()
     before = re.sub(r"<[^>]*>", " ", page.partition("<h1")[2].partition('<pre id="lines"')[0])
-    assert len(before.split()) < 25
+    assert before.endswith("1. Paste, then start claude  \n  ")
+    assert len(before.split()) < 20
     steps = [page.index(f"<h2>{number}. ") for number in (1, 2, 3)]
     assert steps == sorted(steps)
 

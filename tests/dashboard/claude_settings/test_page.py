@@ -88,9 +88,14 @@ def test_from_elsewhere_it_is_refused(
 
 
 def test_in_a_container_it_says_so(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b"in a container" not in operator.get(PAGE, **HERE).content
-    monkeypatch.setattr(claude_settings, "container_engine", lambda: "docker")
-    assert b"in a container" in operator.get(PAGE, **HERE).content
+    for path in (PAGE, "/connect"):
+        monkeypatch.setattr(claude_settings, "container_engine", lambda: "")
+        page = operator.get(path, **HERE).content.decode()
+        assert f"a file on <b>{platform.node()}</b>, where this gateway runs" in page
+        assert "in a container" not in page
+        monkeypatch.setattr(claude_settings, "container_engine", lambda: "docker")
+        page = operator.get(path, **HERE).content.decode()
+        assert f"a file in a container, <b>{platform.node()}</b>, where this gateway runs" in page
 
 
 def test_the_key_is_in_the_file_and_nowhere_else(

@@ -66,6 +66,13 @@ def test_keys_count_for_their_own_models_only(operator: Client) -> None:
     assert "3 more accounts</a> tell no quota" in page
 
 
+def test_the_way_to_connect_is_beside_what_is_live(operator: Client) -> None:
+    page = operator.get("/").content.decode()
+    button = '<a class="button small" href="/connect">Connect Claude Code</a>'
+    assert page.index("<h1") < page.index(button) < page.index("data-live-state")
+    assert button not in operator.get("/requests").content.decode()
+
+
 def test_dry_accounts_are_named(operator: Client) -> None:
     add_accounts(5)
     QuotaSnapshot.objects.filter(model_id="gemini-3-flash").update(remaining_fraction=0)
