@@ -7,11 +7,13 @@ import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.db.models import F, Q, Sum
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import QuerySet
-    from django.http import HttpRequest, HttpResponse
+    from django.http import HttpRequest
 
     from dashboard.requests.filters import Filters
     from gateway.models import RequestLog
@@ -49,6 +51,8 @@ CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest
 """The filters that each chip adds to the address, by the chip's name."""
 COUNTS = "counts"
 """The id of the element that loads the counts again."""
+BY_ID = "by-id"
+"""The id of the field of the overview that opens a request once it holds a whole id."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
@@ -94,6 +98,8 @@ def requests(request: HttpRequest) -> HttpResponse:
     ids = search.ids_like(filters.text) if filters.text else []
     if filters.before is None and ids == [filters.text]:
         return _to_page_of(request, filters.text)
+    if request.htmx.target == BY_ID:  # type: ignore[attr-defined]
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     used = _used_names()
     text = TextSearch(filters.text, ids, _names_with(filters.text, used))
     found = Found() if problem else _find(filters, text, timezone.now())

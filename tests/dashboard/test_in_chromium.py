@@ -301,6 +301,21 @@ def test_an_id_leads_from_the_overview_to_its_request(page: Page, demo: LiveGate
     page.wait_for_url(f"**{href}")
 
 
+def test_an_id_that_is_pasted_into_the_overview_needs_no_enter(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/requests")
+    href = page.locator("tbody a[data-row]").first.get_attribute("href")
+    assert href is not None
+    page.goto(demo.url)
+    page.keyboard.press("/")
+    with page.expect_response("**/requests?q=**") as answer:
+        page.keyboard.insert_text(href.removeprefix("/requests/")[:-1])
+    assert answer.value.status == 204
+    assert page.url == f"{demo.url}/"
+    page.keyboard.insert_text(href[-1])
+    page.wait_for_url(f"**{href}")
+
+
 def test_what_answers_stands_in_the_line_of_its_name(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{demo.url}/models")

@@ -168,6 +168,19 @@ def test_an_id_leads_to_its_page(operator: Client) -> None:
     assert answer["HX-Redirect"] == "/requests/req_1"
 
 
+def test_the_field_of_the_overview_opens_a_whole_id_and_changes_nothing_for_another_text(
+    operator: Client,
+) -> None:
+    keep(a_record(request_id="req_12"))
+    as_asked = {"HX-Request": "true", "HX-Target": "by-id"}
+    assert 'id="by-id"' in operator.get("/").content.decode()
+    assert operator.get("/requests?q=req_12", headers=as_asked)["HX-Redirect"] == "/requests/req_12"
+    for text in ("req_1", "", "req_123"):
+        answer = operator.get("/requests", {"q": text}, headers=as_asked)
+        assert (answer.status_code, answer.content) == (204, b""), text
+        assert "HX-Push-Url" not in answer
+
+
 def test_a_filter_begins_with_seven_days(operator: Client) -> None:
     recent, old = a_record(started_at=ago(DAY)), a_record(started_at=ago(8 * DAY))
     keep(recent, old)
