@@ -76,7 +76,7 @@ ADVICE_BY_STATUS = {
 PROVIDERS = {"api_error", "overloaded_error", "timeout_error"}
 """The types of errors whose cause can be one account or its provider."""
 IS_PAST = "Send it again: that is past."
-STOPPED = "The server stopped while this request was under way, so its end is unknown."
+STOPPED = "The server stopped while this request was in flight, so its end is unknown."
 BROKE_OFF = "Broke off"
 NO_ANSWER = "no answer "
 """The beginning of the reasons of attempts that got no answer ("no answer within 30 s")."""
@@ -151,8 +151,8 @@ def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> 
 
 def _open(row: RequestLog, age: float) -> str:
     if row.first_event_seconds is None:
-        return f"Under way for {seconds(age)}, without an event so far."
-    return f"Under way for {seconds(age)}; {seconds(row.first_event_seconds)} to the first event."
+        return f"In flight for {seconds(age)}, without an event so far."
+    return f"In flight for {seconds(age)}; {seconds(row.first_event_seconds)} to the first event."
 
 
 def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
@@ -187,7 +187,7 @@ def _hung_up(row: RequestLog) -> str:
     text = f"The client closed the connection after {seconds(row.duration_seconds)}"
     if row.first_event_seconds is None:
         return f"{text}, before the first event."
-    return f"{text}, while the answer was under way; {seconds(row.first_event_seconds)} to the first event."
+    return f"{text}, while the answer was streaming; {seconds(row.first_event_seconds)} to the first event."
 
 
 def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> _Span | None:
@@ -276,8 +276,7 @@ def note(
     begun: datetime,
     names: Callable[[], Mapping[str, str]] = names_by_label,
 ) -> str:
-    """Return a failure's reason and, in a second line, what to do about it; "" for a request that has not
-    failed.
+    """Return a failure's reason and, in a second line, all advice on it; "" for a request that did not fail.
 
     `outcome` is RequestLog.outcome; `names` is that of `operator_text`.
     """
@@ -286,8 +285,8 @@ def note(
     if outcome in {"open", "answered", HUNG_UP}:
         return ""
     text = operator_text(with_one_reason(error), begun, names)
-    advice = IS_PAST if _is_past(outcome, text) else _advice(outcome, status, error).text
-    return f"{in_short(text)}\n→ {advice}".strip()
+    advice = Advice(IS_PAST) if _is_past(outcome, text) else _advice(outcome, status, error)
+    return f"{in_short(text)}\n→ {' '.join(advice)}".strip()
 
 
 def _is_past(problem: str, text: str) -> bool:

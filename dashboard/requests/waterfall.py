@@ -22,10 +22,10 @@ WIDTH = 1000.0
 LEAST_WIDTH = 2.0
 
 Kind = Literal[
-    "waited", "failed", "until first event", "stream", "broken stream", "in line", "under way", "not recorded"
+    "waited", "failed", "until first event", "stream", "broken stream", "in line", "in flight", "not recorded"
 ]
 """The kinds of time. waited: before an attempt, in the queue or for a limit to end. in line: outside of all
-attempts, though all are known. under way: attempts that the ledger does not have yet, since the request has
+attempts, though all are known. in flight: attempts that the ledger does not have yet, since the request has
 not ended. not recorded: attempts of a request whose server stopped."""
 
 
@@ -134,7 +134,7 @@ def _end_of(request: RequestLog, age: float | None) -> float:
 def _gap_of(request: RequestLog, attempts: Sequence[RequestAttempt]) -> Kind:
     if request.problem == request.INTERRUPTED:
         return "not recorded"
-    return "in line" if len(attempts) >= request.attempts else "under way"
+    return "in line" if len(attempts) >= request.attempts else "in flight"
 
 
 def _parts_of(

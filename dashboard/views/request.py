@@ -39,7 +39,7 @@ LEGEND = {
     "waited": "waited",
     "in line": "in line",
     "failed": "failed",
-    "under way": "under way",
+    "in flight": "in flight",
     "not recorded": "not recorded",
     "until first event": "until the first event",
     "stream": "stream",

@@ -74,6 +74,10 @@ class Chip:
     address: str
     is_current: bool
 
+    @property
+    def text(self) -> str:
+        return "in flight" if self.name == "open" else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -109,7 +113,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "found": found,
         "rows": [*found.still_open, *found.ended],
         "sentences": _sentences(found.ended) if filters.slowest_first else {},
-        "chips": _chips(filters, None if filters.before else len(found.still_open)),
+        "chips": _chips(filters, _count_open(filters, found)),
         "counted": _counted_span(filters),
         "menus": [(name, _menu(name, used), filters.given.get(name, "")) for name in MENUS],
         "statuses": STATUSES,
@@ -145,7 +149,9 @@ def _to_page_of(request: HttpRequest, request_id: str) -> HttpResponse:
 
 
 def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
-    still_open = [] if filters.before or filters.slowest_first else _open(filters, text)
+    still_open = (
+        [] if _chosen_chip(filters) in {"failed", "slowest"} or filters.before else _open(filters, text)
+    )
     if filters.only_open:
         return Found(still_open)
     recent = filters.at_first(now)
@@ -206,9 +212,8 @@ def _menu(name: str, used: Iterable[Used]) -> list[str]:
 
 
 def _chips(filters: Filters, still_open: int | None) -> list[Chip]:
-    total, chosen = _counts(filters), _chosen_chip(filters)
-    still_open = still_open if chosen in {"all", "open"} else None
-    counts = {**total, "open": still_open}
+    chosen = _chosen_chip(filters)
+    counts = {**_counts(filters), "open": still_open}
     none = dict.fromkeys(CHIPS, "")
     return [
         Chip(name, counts.get(name), filters.address(**none | given), name == chosen)
@@ -220,6 +225,16 @@ def _chosen_chip(filters: Filters) -> str:
     if filters.slowest_first:
         return "slowest"
     return "failed" if filters.search.errors else "open" if filters.only_open else "all"
+
+
+def _count_open(filters: Filters, found: Found) -> int | None:
+    """Return how many open requests the list has, or, for a list without them, how many there are in all;
+    None where its filters are on more than the time. Makes one query at most."""
+    if filters.before is not None:
+        return None
+    if _chosen_chip(filters) in {"all", "open"}:
+        return len(found.still_open)
+    return search.open_rows().count() if filters.given.keys() <= CHIPS | {"since"} else None
 
 
 def _counts(filters: Filters) -> Mapping[str, int]:

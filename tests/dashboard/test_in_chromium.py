@@ -316,6 +316,20 @@ def test_an_id_that_is_pasted_into_the_overview_needs_no_enter(page: Page, demo:
     page.wait_for_url(f"**{href}")
 
 
+def test_a_failed_row_looks_like_a_link_and_opens_wherever_it_is_clicked(
+    page: Page, demo: LiveGateway
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{demo.url}/requests?errors=1")
+    page.locator("[data-state=failed]").first.wait_for()
+    link = page.locator("tbody a[data-row]").first
+    assert "underline" in link.evaluate("one => getComputedStyle(one).textDecorationLine")
+    href, note = link.get_attribute("href"), page.locator(".note").first.bounding_box()
+    assert note is not None
+    page.mouse.click(note["x"] + 5, note["y"] + 5)
+    page.wait_for_url(f"**{href}")
+
+
 def test_what_answers_stands_in_the_line_of_its_name(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     page.goto(f"{demo.url}/models")

@@ -109,15 +109,15 @@ def test_a_fallback_is_named() -> None:
 
 def test_an_open_request_says_how_long_it_runs() -> None:
     row = a_row(duration_seconds=None, first_event_seconds=None)
-    assert sentence(row, age=75) == "Under way for 1 min 15 s, without an event so far."
+    assert sentence(row, age=75) == "In flight for 1 min 15 s, without an event so far."
     row.first_event_seconds = 0.5
-    assert sentence(row, age=75) == "Under way for 1 min 15 s; 0.50 s to the first event."
+    assert sentence(row, age=75) == "In flight for 1 min 15 s; 0.50 s to the first event."
 
 
 def test_a_client_that_hung_up_is_no_failure() -> None:
     hung_up = a_row(problem="hung_up", status=499)
     assert sentence(hung_up) == (
-        "The client closed the connection after 1.9 s, while the answer was under way; "
+        "The client closed the connection after 1.9 s, while the answer was streaming; "
         "0.38 s to the first event."
     )
     hung_up.first_event_seconds = None
@@ -156,7 +156,9 @@ def test_a_message_says_in_few_words_why_the_answer_broke_off() -> None:
     explanation = explain(row, [a_try(0, 9.0, "broke off")], 0)
 
     assert (explanation.sentence, explanation.detail) == ("Broke off: closed by the provider.", "")
-    assert note(row.outcome, 502, error, MORNING) == f"{explanation.sentence}\n→ Send it again."
+    assert (
+        note(row.outcome, 502, error, MORNING) == f"{explanation.sentence}\n→ {' '.join(ADVICE['api_error'])}"
+    )
 
 
 def test_a_failure_before_any_account_says_so() -> None:
@@ -190,7 +192,7 @@ def test_a_failure_says_what_a_person_can_do(problem: str, status: int, said: st
     row = a_failed_row(problem=problem, status=status)
     found = explain(row, [a_try(0, 1, "server error")], 0)
     assert said in f"{found.advice} {found.further}"
-    assert note(row.outcome, row.status, "", row.started_at) == f"→ {found.advice}"
+    assert note(row.outcome, row.status, "", row.started_at) == f"→ {found.advice} {found.further}"
 
 
 def test_an_answer_that_broke_off_is_sent_again() -> None:

@@ -109,7 +109,7 @@ def test_open_requests_come_first_by_age(operator: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("", "Under way first, the longest on top; then the newest. Amber: no event for over 60 s."),
+        ("", "In flight first, the longest on top; then the newest. Amber: no event for over 60 s."),
         ("?open=1", "The longest on top. Amber: no event for over 60 s."),
         ("?errors=1", ""),
     ],
@@ -238,16 +238,22 @@ def test_counts_come_from_the_hourly_sums(operator: Client) -> None:
     some_of_each()
     keep(an_open_record(started_at=ago(5)))
 
+    lists_without_open = ("?errors=1&client=laptop", "?errors=1", "?errors=1&since=30d", "?sort=slowest")
     chips = {
-        query: re.findall(r'(all|failed|open) <span class="quiet"[^>]*>([\d,]+)<', page_of(operator, query))
-        for query in ("", "?account=grace@example.com", "?status=429", "?errors=1&client=laptop")
+        query: re.findall(
+            r'(all|failed|in flight) <span class="quiet"[^>]*>([\d,]+)<', page_of(operator, query)
+        )
+        for query in ("", "?account=grace@example.com", "?status=429", *lists_without_open)
     }
 
     assert chips == {
-        "": [("all", "6"), ("failed", "2"), ("open", "1")],
-        "?account=grace@example.com": [("all", "2"), ("failed", "1"), ("open", "0")],
-        "?status=429": [("open", "0")],
+        "": [("all", "6"), ("failed", "2"), ("in flight", "1")],
+        "?account=grace@example.com": [("all", "2"), ("failed", "1"), ("in flight", "0")],
+        "?status=429": [("in flight", "0")],
         "?errors=1&client=laptop": [("all", "1"), ("failed", "0")],
+        "?errors=1": [("all", "6"), ("failed", "2"), ("in flight", "1")],
+        "?errors=1&since=30d": [("all", "6"), ("failed", "2"), ("in flight", "1")],
+        "?sort=slowest": [("all", "6"), ("failed", "2"), ("in flight", "1")],
     }
 
 

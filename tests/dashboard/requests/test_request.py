@@ -116,7 +116,7 @@ def test_a_request_without_attempt_says_so(operator: Client) -> None:
 
 def test_an_open_request_has_a_page(operator: Client) -> None:
     keep(an_open_record(request_id=SLOW, started_at=time.time() - 30))
-    assert re.search(r"Under way for 3\d s, without an event so far.", text_of(operator))
+    assert re.search(r"In flight for 3\d s, without an event so far.", text_of(operator))
 
 
 def test_a_page_is_loaded_anew_while_its_request_runs(operator: Client) -> None:
@@ -265,7 +265,7 @@ def test_an_interrupted_request_is_not_under_way(operator: Client) -> None:
 
     text = text_of(operator)
 
-    assert "under way" not in text.partition("What was tried")[2]
+    assert "in flight" not in text.partition("What was tried")[2]
     assert "The server stopped before it recorded the tries" in text
     page = operator.get(f"/requests/{SLOW}").content.decode()
     assert "<dt>End</dt><dd>interrupted</dd>" in page

@@ -154,7 +154,7 @@ def test_an_open_request_lasts_until_now() -> None:
 def test_attempts_that_are_not_stored_yet_are_unknown() -> None:
     request = a_request(attempts=2, first_event_seconds=None, duration_seconds=None)
 
-    assert [row.kind for row in waterfall(request, [], age=4.0).rows] == ["under way"]
+    assert [row.kind for row in waterfall(request, [], age=4.0).rows] == ["in flight"]
 
 
 def test_nothing_that_took_no_time_is_hidden() -> None:
