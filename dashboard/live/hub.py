@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from dashboard.live.consumer import LiveSocket
-    from dashboard.live.protocol import Watch
+    from dashboard.live.protocol import Totals, Watch
     from gateway.service import Gateway
     from gateway.telemetry.activity import Batch
 
@@ -187,11 +187,13 @@ class Hub:
     def _has_log_watcher(self) -> bool:
         return any("log" in socket.outbox.watch.topics for socket in self.sockets)
 
-    def totals(self) -> dict[str, float]:
+    def totals(self) -> Totals:
+        pool = self.gateway.accounts.pool
         return {
             "in_flight": len(self.gateway.recorder.in_flight) + self._others.in_flight,
-            "waiting": self.gateway.accounts.pool.waiting,
+            "waiting": pool.waiting,
             "rate": self._events.rate(),
+            "accounts": {str(account_id): count for account_id, count in pool.state.in_flight.items()},
         }
 
     async def _keep_totals(self) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from dashboard.live.protocol import LEVELS, Changed, Delta, Row, Snapshot, Update, Watch, is_newer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
+
+    from dashboard.live.protocol import Totals
 
 UPDATE_SECONDS, SLOWEST_UPDATE_SECONDS = 0.2, 1.0
 UPDATES_A_SECOND = 20
@@ -51,7 +53,7 @@ class Outbox:
         self._ring_until = 0
         """The number of the last line of this process that a snapshot had."""
         self._more = self._skipped = 0
-        self._totals: Mapping[str, float] = {}
+        self._totals: Totals = {}
         self._has_new_totals = False
         self._changed: set[str] = set()
         self._changed_at = -CHANGED_SECONDS
@@ -103,7 +105,7 @@ class Outbox:
             self._lines.popleft()
             self._skipped += 1
 
-    def put_totals(self, totals: Mapping[str, float]) -> None:
+    def put_totals(self, totals: Totals) -> None:
         self._has_new_totals |= self._is_watching and totals != self._totals
         self._totals = totals
 

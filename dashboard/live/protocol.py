@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.models import RequestLog
     from gateway.telemetry.log_ring import LogLine
 
+    Totals = Mapping[str, float | Mapping[str, int]]
+
 VERSION = 1
 LARGEST_MESSAGE = 4096
 """The largest message from the page, in bytes."""
@@ -207,7 +209,7 @@ class Snapshot:
     """All rows and lines that the page watches; they replace what it has."""
 
     rows: list[bytes]
-    totals: Mapping[str, float]
+    totals: Totals
     lines: list[bytes]
 
     def as_text(self, number: int) -> str:
@@ -222,7 +224,7 @@ class Delta:
 
     rows: list[bytes]
     more: int
-    totals: Mapping[str, float]
+    totals: Totals
     lines: list[bytes]
     skipped: int
 

@@ -93,7 +93,8 @@ def work(card: Card) -> SafeString:
         f'<path d="{card.bars}"/></svg>'
     )
     return _html(
-        f"<span>{formats.count(card.in_flight)}{limit} in flight</span> "
+        f'<span><span data-live-account="{card.number}">{formats.count(card.in_flight)}</span>{limit} '
+        "in flight</span> "
         f"<span>{formats.count(requests)} request{pluralize(requests)} in 24 h</span> "
         f"{chart if requests else ''}"
     )

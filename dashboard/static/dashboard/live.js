@@ -6,6 +6,7 @@
 //   button beside it says what can be done
 // data-live-still  somewhere: what the page shows is not followed, so it is still, not live
 // <b data-live="in_flight">  a total: in_flight, waiting, rate
+// <span data-live-account="3">  requests in flight of the account with this id
 // <b data-live-badge="requests" hidden>  requests in flight, in the menu; shown while there are any
 // hx-trigger="live:accounts from:body"  also live:quota, live:routes, live:settings: load that part anew
 import { count, seconds } from "./formats.js";
@@ -15,7 +16,7 @@ const RETRY = [1, 2, 4, 8, 15], HIDDEN_MS = 60_000, SHOWN_AFTER = 3, SILENT_MS =
 const wanted = { topics: new Set(), filter: {}, level: "info" };
 const listeners = {};
 let socket, button, columns = [], failures = 0, lostAt = 0, nextAt = 0, heardAt = 0, retry, hideTimer;
-let state = "connecting";
+let state = "connecting", totals = {};
 
 // Calls the listener with each message of a kind ("snapshot", "delta"), before it is acknowledged.
 export function on(kind, listener) { (listeners[kind] ??= []).push(listener); }
@@ -53,6 +54,7 @@ const isOver = () => state === "signed-out" || state === "new-version";
 
 function lose(code) {
   socket = undefined;
+  totals = {};
   if (code === 4401) become("signed-out");
   if (isOver()) return;
   lostAt ||= times.now();
@@ -96,14 +98,23 @@ const HANDLERS = {
   },
 };
 
-function showTotals(totals) {
+function showTotals(newest) {
+  totals = newest;
   for (const element of document.querySelectorAll("[data-live]")) {
     const value = totals[element.dataset.live];
     if (value !== undefined) element.textContent = count(value);
   }
+  showAccounts();
   for (const badge of document.querySelectorAll('[data-live-badge="requests"]')) {
     badge.textContent = count(totals.in_flight);
     badge.hidden = !totals.in_flight;
+  }
+}
+
+function showAccounts() {
+  if (!totals.accounts) return;
+  for (const element of document.querySelectorAll("[data-live-account]")) {
+    element.textContent = count(totals.accounts[element.dataset.liveAccount] ?? 0);
   }
 }
 
@@ -175,6 +186,7 @@ function tick() {
 
 export function start() {
   addEventListener("online", retryNow);
+  document.body.addEventListener("htmx:afterSwap", showAccounts);  // what was loaded may be older
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hideTimer);
     if (!document.hidden) retryNow();

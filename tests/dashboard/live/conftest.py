@@ -62,7 +62,7 @@ class Page:
         self.messages: list[dict[str, Any]] = []
         self.rows: dict[str, dict[str, Any]] = {}
         self.lines: list[list[Any]] = []
-        self.totals: dict[str, float] = {}
+        self.totals: dict[str, Any] = {}
         self.columns: list[str] = []
         self.changed: set[str] = set()
         self._why = ""

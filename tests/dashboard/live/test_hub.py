@@ -89,6 +89,19 @@ async def test_a_row_appears_changes_and_settles(
     assert page.totals["in_flight"] == 0
 
 
+async def test_totals_count_what_each_account_has_in_flight(
+    page: Page, client: httpx.AsyncClient, google: EmulatorServer
+) -> None:
+    google.state.fault("stall_before_headers", seconds=1)
+    ada = await in_database(Account.objects.get)(email=ADA)
+    async with page:
+        await page.watch()
+        asking = asyncio.create_task(client.post("/v1/messages", json=a_body()))
+        await page.until(lambda page: page.totals["accounts"] == {str(ada.pk): 1})
+        await asking
+        await page.until(lambda page: page.totals["accounts"] == {})
+
+
 async def test_rows_are_the_same_from_memory_and_ledger(
     page: Page, client: httpx.AsyncClient, gateway: Gateway
 ) -> None:

@@ -322,6 +322,26 @@ def another_page(browser: Page) -> Iterator[Page]:
     page.close()
 
 
+def test_an_account_says_what_it_has_in_flight(another_page: Page, watched: LiveGateway) -> None:
+    server = PretendedServer(another_page)
+    show_example(another_page, watched)
+    until_state(another_page, "live")
+    place = another_page.locator('[data-live-account="1"]')
+
+    server.send("delta", totals={"accounts": {"1": 1200, "2": 1}})
+    place.get_by_text("1,200").wait_for()
+    another_page.evaluate(LOAD_OLDER_COUNT)
+    place.get_by_text("1,200").wait_for()
+    server.send("delta", totals={"accounts": {"2": 1}})
+    place.get_by_text("0", exact=True).wait_for()
+
+
+LOAD_OLDER_COUNT = """() => {
+  document.querySelector("[data-live-account]").textContent = "7";
+  document.body.dispatchEvent(new Event("htmx:afterSwap"));
+}"""
+
+
 def test_a_hidden_page_is_not_live_after_a_minute(another_page: Page, watched: LiveGateway) -> None:
     server = PretendedServer(another_page)
     another_page.clock.install()
