@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.outlook import family_of
+from accounts.quota.pools import readiness
 from gateway.routing import resolution
 from gateway.routing.upstream_model import upstream_model
 from gateway.service import running_gateway
@@ -58,8 +59,8 @@ class Ready(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Left:
     """The remaining quota of a model. `least` and `most` are fractions over usable accounts whose quota is
-    known, None when there is none. `available` is counted as on the overview: usable accounts that are not
-    known to be empty."""
+    known, None when there is none. `available` of the `accounts` that serve this very model are ready;
+    accounts.quota.pools.readiness says which are."""
 
     least: float | None
     most: float | None
@@ -135,18 +136,15 @@ def what_is_left(model_id: str, header_mode: HeaderMode, accounts: Iterable[Serv
     ids = {model_id, upstream_model(model_id, header_mode=header_mode).sent_id}
     serving = [(one, [pool for pool in one.pools if _has(pool, ids, model_id)]) for one in accounts]
     serving = [(one, pools) for one, pools in serving if _serves(one, pools, ids)]
-    usable = [(one, pools) for one, pools in serving if one.is_usable]
-    known = [fraction for _, pools in usable for fraction in _known(pools)]
+    known = [fraction for one, pools in serving if one.is_usable for fraction in _known(pools)]
     ready, returns = [], []
-    for one, pools in usable:
-        limit_ends_at = one.limit_ends_at(
-            upstream_model(model_id, header_mode=header_mode, kind=one.kind).quota_key
-        )
-        empty = [pool for pool in pools if pool.is_empty]
-        if limit_ends_at is None and not (pools and len(empty) == len(pools)):
+    for one, pools in serving:
+        key = upstream_model(model_id, header_mode=header_mode, kind=one.kind).quota_key
+        found = readiness(pools, is_used=one.is_usable, limited_until=one.limit_ends_at(key))
+        if found.is_ready:
             ready.append(Ready(one.name, min(_known(pools), default=None)))
-        ends = [limit_ends_at, *(pool.back_at for pool in empty)]
-        returns += [end for end in ends if end is not None]
+        elif found.back_at is not None:
+            returns.append(found.back_at)
     return Left(
         least=min(known, default=None),
         most=max(known, default=None),

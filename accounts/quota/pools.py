@@ -8,7 +8,7 @@ empty when one of its limits is, that of its models or that of a week.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -180,6 +180,30 @@ def pools_of(
         key: [_with_windows(pool, windows.get(key, [])) for pool in _pools(known, refused.get(key, {}))]
         for key, known in found.items()
     }
+
+
+class Readiness(NamedTuple):
+    """Whether an account can answer now. `back_at` is when it can again; None while it can, or when that is
+    unknown."""
+
+    is_ready: bool
+    back_at: datetime | None = None
+
+
+def readiness(
+    pools: Collection[QuotaPool], *, is_used: bool, limited_until: datetime | None = None
+) -> Readiness:
+    """Return whether an account can answer for what `pools` are its quotas of. It is ready when requests are
+    sent with it, it is at no limit and one of its pools is not known to be empty. All pages and commands that
+    count ready accounts count by this."""
+    if not is_used:
+        return Readiness(is_ready=False)
+    if limited_until is not None:
+        return Readiness(is_ready=False, back_at=limited_until)
+    if pools and all(pool.is_empty for pool in pools):
+        ends = [pool.back_at for pool in pools if pool.back_at is not None]
+        return Readiness(is_ready=False, back_at=min(ends, default=None))
+    return Readiness(is_ready=True)
 
 
 def empty_quotas(pools: Iterable[QuotaPool]) -> str:

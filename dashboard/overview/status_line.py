@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from accounts.kinds.families import OTHERS
 from accounts.quota.outlook import FAMILIES, family_of
+from accounts.quota.pools import readiness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,10 +61,10 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
     """Return the accounts without quota, ordered by their resets. `accounts` has each account with the quota
     pools that requests use now."""
     found = [
-        OutOfQuota(account, family, _back_at(own))
+        OutOfQuota(account, family, found.back_at)
         for account, pools in accounts
         for family in FAMILIES
-        if account.is_usable and (own := _pools_of(family, pools)) and all(pool.is_empty for pool in own)
+        if account.is_usable and not (found := readiness(_pools_of(family, pools), is_used=True)).is_ready
     ]
     return sorted(found, key=lambda one: (one.back_at is None, one.back_at, str(one.account)))
 
@@ -81,27 +82,17 @@ def status_of_families(accounts: Iterable[AccountStatus]) -> list[FamilyStatus]:
 
 def _status(family: str, accounts: list[AccountStatus]) -> FamilyStatus:
     """Return the status of a family. `accounts` are those that offer it."""
-    available = 0
-    returns: list[datetime | None] = []
-    for one in accounts:
-        if not one.is_used:
-            continue
-        own = _pools_of(family, one.pools)
-        if family in one.limited_until:
-            returns.append(one.limited_until[family])
-        elif own and all(pool.is_empty for pool in own):
-            returns.append(_back_at(own))
-        else:
-            available += 1
-    known = [moment for moment in returns if moment is not None]
-    back_at = min(known, default=None) if available == 0 else None
+    found = [
+        readiness(
+            _pools_of(family, one.pools), is_used=one.is_used, limited_until=one.limited_until.get(family)
+        )
+        for one in accounts
+    ]
+    available = sum(one.is_ready for one in found)
+    returns = [one.back_at for one in found if one.back_at is not None]
+    back_at = min(returns, default=None) if available == 0 else None
     return FamilyStatus(family, available, len(accounts), back_at)
 
 
 def _pools_of(family: str, pools: Sequence[QuotaPool]) -> list[QuotaPool]:
     return [pool for pool in pools if family_of(pool.name) == family]
-
-
-def _back_at(pools: list[QuotaPool]) -> datetime | None:
-    """Return when the first of these empty pools can be used again; None when unknown."""
-    return min((pool.back_at for pool in pools if pool.back_at is not None), default=None)

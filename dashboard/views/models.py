@@ -17,6 +17,7 @@ from accounts.operators import audit
 from dashboard.account_pools import read_account_pools
 from dashboard.asked_models import Chosen, asked_names
 from dashboard.model_rows import Serving, model_rows, offered_models
+from dashboard.overview.status_line import status_of_families
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
 from gateway.models import ModelRoute, read_routes
@@ -56,6 +57,7 @@ def models(request: HttpRequest) -> HttpResponse:
     requests = {name: total.requests for name, total in used.items()}
     mode = live("GEMINI_HEADER_MODE")
     context = {
+        "families": status_of_families(one.status for one in accounts),
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "asked": asked_names(
             usage.over(SPAN, "names", usage.newest_names), partial(_chosen, routes, offered), serving, mode

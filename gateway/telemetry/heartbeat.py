@@ -54,7 +54,9 @@ class Heartbeat:
         in_flight, rows = len(self._recorder.in_flight), self._ledger.waiting
         return (
             f"Heartbeat: {in_flight} request{_ending(in_flight)} in flight, "
-            f"{now.waiting} waiting for an account; accounts: {now.sentence}; "
+            f"{now.waiting} waiting for an account; of {now.total} account{_ending(now.total)} "
+            f"{now.available} at no limit, {now.limited} at a limit for some model, "
+            f"{now.unusable} cannot be used; "
             f"{rows} row{_ending(rows)} of the ledger to be written"
         )
 

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from accounts.models import Account
+from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
 from dashboard.formats import SPACE
@@ -16,6 +16,7 @@ from dashboard.model_rows import ModelRow, Ready, Serving, model_rows
 from dashboard.templatetags.dashboard import share_range
 from gateway.models import ModelRoute, RequestLog
 from gateway.routing.routes import Route, Routes
+from tests.dashboard.accounts.builders import an_account
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -118,6 +119,25 @@ def test_the_page_names_accounts_that_cannot_be_used(operator: Client) -> None:
     assert "ada@example.com</a> cannot be used, so it is ready for no model" in (
         operator.get("/models").content.decode()
     )
+
+
+def test_the_page_counts_ready_accounts_as_the_overview_does(operator: Client) -> None:
+    for name, fields in {"ada": {}, "grace": {"state": "needs_verification"}, "linus": {}}.items():
+        an_account(f"{name}@example.com", **fields)
+    refused = {"until": SOON, "kind": "QUOTA", "reason": "quota"}
+    Cooldown.objects.create(
+        account=Account.objects.get(email="ada@example.com"), model_key="gemini-3-flash:cli", **refused
+    )
+
+    overview, page = (operator.get(path).content.decode() for path in ("/", "/models"))
+
+    assert "Claude: yes, 2 of its 3 accounts ready" in text_of(overview)
+    assert "Gemini: yes, 1 of its 3 accounts ready" in text_of(overview)
+    assert "Ready now: Claude 2 of 3 accounts, Gemini 1 of 3 accounts." in text_of(page)
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"<[^>]*>", "", html).replace("&nbsp;", " ")
 
 
 @pytest.mark.parametrize(

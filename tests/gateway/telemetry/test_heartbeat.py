@@ -28,8 +28,8 @@ async def test_the_heartbeat_logs_a_line(
     beats = [line for line in caplog.messages if line.startswith("Heartbeat")]
     assert len(beats) >= 2
     assert beats[-1] == (
-        "Heartbeat: 0 requests in flight, 0 waiting for an account; accounts: 3 total, 3 available, "
-        "0 rate-limited, 0 unusable; 0 rows of the ledger to be written"
+        "Heartbeat: 0 requests in flight, 0 waiting for an account; of 3 accounts 3 at no limit, "
+        "0 at a limit for some model, 0 cannot be used; 0 rows of the ledger to be written"
     )
 
 
