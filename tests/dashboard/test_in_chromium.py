@@ -316,6 +316,23 @@ def test_an_id_that_is_pasted_into_the_overview_needs_no_enter(page: Page, demo:
     page.wait_for_url(f"**{href}")
 
 
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_shows_the_names_of_the_heading_whole_and_what_failed_at_once(
+    page: Page, demo: LiveGateway, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(demo.url)
+    name = page.locator("#heading .whole .whole")
+    assert name.inner_text() == "(gpt-oss:120b-cloud):"
+    box = name.bounding_box()
+    assert box is not None
+    assert box["height"] < 30, "on one line"
+    for shown in (page.get_by_role("link", name="Last failed:"), page.locator(".tile h2").first):
+        box = shown.bounding_box()
+        assert box is not None
+        assert box["y"] < 720
+
+
 def test_a_failed_row_looks_like_a_link_and_opens_wherever_it_is_clicked(
     page: Page, demo: LiveGateway
 ) -> None:

@@ -416,4 +416,4 @@ def test_other_models_are_explained_by_one_of_them(operator: Client, monkeypatch
     service = SimpleNamespace(models_of={key.pk: ["qwen3-coder:30b", "gpt-oss:20b"]}.get)
     monkeypatch.setattr("dashboard.account_pools.running_service", lambda: service)
 
-    assert "Other models (gpt-oss:20b): yes, 1 account ready." in operator.get("/").content.decode()
+    assert "Other models (gpt-oss:20b): yes, 1 account ready." in text_of(operator.get("/").content.decode())
