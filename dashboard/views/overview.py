@@ -30,11 +30,11 @@ from dashboard.views.connect import OPERATOR
 from gateway.ledger import search, usage
 from gateway.ledger.record import HUNG_UP, TOKEN_COLUMNS
 from gateway.ledger.writer import LARGEST_BATCH
-from gateway.models import RequestLog
+from gateway.models import RequestAttempt, RequestLog
 from gateway.service import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
@@ -58,18 +58,27 @@ class Explained(NamedTuple):
     explanation: Explanation
 
 
+class Shown(NamedTuple):
+    """The requests of the page: the newest ones; the one whose client waited longest for the first event, if
+    that was long; and the newest that failed in the span."""
+
+    newest: list[RequestLog]
+    slowest: Explained | None
+    last_failed: Explained | None
+
+
 @operator_page
 def overview(request: HttpRequest) -> HttpResponse:
     span = span_of(request, DEFAULT_SPAN)
     stack = "model" if request.GET.get("stack") == "model" else "family"
     now = timezone.now()
     accounts = read_account_pools()
-    rows = search.page(search.Search(), limit=NEWEST)
     families = status_of_families(one.status for one in accounts)
     dry = out_of_quota((one.account, one.pools) for one in accounts)
     outlooks = outlooks_now(accounts)
     night_ends_at = end_of_tonight(timezone.localtime(now))
     volume, times = _volume(SPANS[span]), usage.over(SPANS[span], "times", usage.newest_times)
+    shown = _read_requests(times, now - SPANS[span] if volume["failed"] else None)
     context = {
         "span": span,
         "spans": list(SPANS),
@@ -89,14 +98,15 @@ def overview(request: HttpRequest) -> HttpResponse:
         "notices": attention.in_order(_notices(accounts, families, now)),
         **volume,
         **_first_events(times),
-        **_examples(times, now - SPANS[span] if volume["failed"] else None),
+        "slowest": shown.slowest,
+        "last_failed": shown.last_failed,
         "stacks": list(STACKS),
         "stack": stack,
         "chart": volume_chart(span, stack, now),
         "quotas": _least_first(accounts)[:MOST_QUOTAS],
         "without_quota": sum(one.account.is_usable and not one.pools for one in accounts),
-        "rows": rows,
-        "steps": _steps(accounts, rows),
+        "rows": shown.newest,
+        "steps": _steps(accounts, shown.newest),
         "live_max": NEWEST,
         **_in_flight(),
     }
@@ -195,21 +205,31 @@ def _first_events(times: usage.Times) -> Mapping[str, Any]:
     return {"first": percentiles(times.first_event_seconds), "first_is_complete": times.is_complete}
 
 
-def _examples(times: usage.Times, failed_since: datetime | None) -> Mapping[str, Explained | None]:
-    """Return the slowest request, if its first event came late, and the newest that failed since then; with
-    None nothing has failed. Makes two queries at most."""
+def _read_requests(times: usage.Times, failed_since: datetime | None) -> Shown:
+    """Return the requests that the page shows. `failed_since` is None when nothing has failed. Makes two
+    queries at most."""
     is_slow = times.slowest is not None and max(times.first_event_seconds) >= LONG_SECONDS
-    wanted = Q(pk=times.slowest) if is_slow else Q()
+    wanted = Q(pk__in=search.Search().rows().values("pk")[:NEWEST])
+    if is_slow:
+        wanted |= Q(pk=times.slowest)
     if failed_since is not None:
         failed = search.Search(errors=True, since=failed_since).rows()
         wanted |= Q(pk=Subquery(failed.values("pk")[:1]))
-    rows = list(RequestLog.objects.filter(wanted)) if wanted else []
-    attempts = search.attempts_of_all(rows)
-    found = [Explained(row, explain(row, attempts[row.pk], 0.0)) for row in rows]
-    return {
-        "slowest": next((one for one in found if is_slow and one.row.pk == times.slowest), None),
-        "last_failed": next((one for one in found if one.row.problem not in {None, HUNG_UP}), None),
-    }
+    rows = sorted(RequestLog.objects.filter(wanted), key=lambda row: (row.started_at, row.pk), reverse=True)
+    slowest = next((row for row in rows if is_slow and row.pk == times.slowest), None)
+    last_failed = next(
+        (row for row in rows if failed_since is not None and _has_failed(row, failed_since)), None
+    )
+    attempts = search.attempts_of_all(row for row in (slowest, last_failed) if row is not None)
+    return Shown(rows[:NEWEST], _explained(slowest, attempts), _explained(last_failed, attempts))
+
+
+def _has_failed(row: RequestLog, since: datetime) -> bool:
+    return row.started_at >= since and row.problem not in {None, HUNG_UP}
+
+
+def _explained(row: RequestLog | None, attempts: Mapping[int, Sequence[RequestAttempt]]) -> Explained | None:
+    return None if row is None else Explained(row, explain(row, attempts[row.pk], 0.0))
 
 
 def _in_flight() -> Mapping[str, Any]:

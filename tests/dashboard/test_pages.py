@@ -112,7 +112,7 @@ def test_an_unknown_page_shows_strangers_no_menu(client: Client) -> None:
 
 
 def test_a_failing_page_says_where_to_look(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.views.overview.search.page", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("dashboard.views.overview.read_account_pools", lambda *args, **kwargs: 1 / 0)
     operator.raise_request_exception = False
     response = operator.get("/")
     assert response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR

@@ -321,7 +321,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     slow.first_event_seconds, slow.duration_seconds = 32.0, 41.0
     keep(slow, a_record(started_at=at, request_id="req_quick"))
 
-    with django_assert_max_num_queries(16):  # its row and its attempts are two more
+    with django_assert_max_num_queries(15):  # its attempts are one more
         page = operator.get("/").content.decode()
 
     assert 'href="/requests/req_slow"' in page
@@ -354,6 +354,19 @@ def test_the_newest_failure_says_why_what_to_do_and_leads_to_its_page(
         r"Last failed: .{5,20} . Broke off: closed by the provider\. → Send it again\. Details", said
     )
     assert said.index("Last failed") < said.index("Slowest:") < said.index("First event")
+
+
+def test_a_slow_answer_that_broke_off_is_not_taken_for_the_newest_failure(operator: Client) -> None:
+    at = time.time()
+    keep(
+        a_failed_record(started_at=at - 90, first_event_seconds=40.0, request_id="req_slow"),
+        a_failed_record(started_at=at - 60, request_id="req_last"),
+        *(a_record(started_at=at - number) for number in range(20)),
+    )
+    page = operator.get("/").content.decode()
+    links = re.findall(r'<a href="/requests/(\w+)"><span>([\w ]+):', page)
+    assert links == [("req_last", "Last failed"), ("req_slow", "Slowest")]
+    assert "req_last" not in page.partition("Newest requests")[2], "it is not among the newest"
 
 
 @pytest.mark.parametrize(("hours", "is_shown"), [(2, True), (8, False)])
