@@ -37,9 +37,9 @@ DAYS = 30
 MEASURED_EVERY = timedelta(minutes=20)
 QUOTA_HISTORY = timedelta(hours=12)
 PAGES = {
-    "/": (14, 80),
-    "/?span=1h": (14, 80),
-    "/?span=30d": (14, 80),
+    "/": (15, 80),
+    "/?span=1h": (15, 80),
+    "/?span=30d": (15, 80),
     "/requests": (7, 25),
     "/requests?account=account-07@example.com&errors=1": (7, 25),
     "/requests/req_000000000777": (6, 15),
