@@ -28,8 +28,8 @@ class Chosen(NamedTuple):
 
     models: ModelsByKind
     fallbacks: Sequence[ModelsByKind] = ()
-    is_mapped: bool = False
-    """True when the operator has mapped the name."""
+    mapped_as: str = ""
+    """The name of the operator's mapping that applies to it; "" without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Way:
 
 class Name(NamedTuple):
     text: str
-    is_mapped: bool = False
+    mapped_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def _answered(
     ]
     returns = [way.left.back_at for way in own if way.left.back_at is not None]
     return AskedNames(
-        [Name(name, chosen.is_mapped)],
+        [Name(name, chosen.mapped_as)],
         asked,
         [*own, *further],
         back_at=min(returns, default=None),

@@ -85,6 +85,11 @@ class ModelRow:
     requests: int | None = None
     """The requests that the model answered within the page's span; None when another row counts them."""
 
+    @property
+    def is_of_interest(self) -> bool:
+        """Whether the page shows the row at once: it is used, mapped or pinned, and not hidden."""
+        return not self.is_hidden and bool(self.is_routed or self.is_pinned or self.requests)
+
 
 def model_rows(
     offered: Collection[str],

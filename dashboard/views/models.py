@@ -49,20 +49,23 @@ def models(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         form = _changed(request)
         if not form.errors:
-            return HttpResponseRedirect(request.path)
+            return HttpResponseRedirect(request.get_full_path())
     offered, routes = offered_models(), read_routes()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
     serving = [_serving(one) for one in accounts]
     requests = {name: total.requests for name, total in used.items()}
     mode = live("GEMINI_HEADER_MODE")
+    rows = model_rows(offered, routes, serving, requests, header_mode=mode)
     context = {
         "families": status_of_families(one.status for one in accounts),
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "asked": asked_names(
             usage.over(SPAN, "names", usage.newest_names), partial(_chosen, routes, offered), serving, mode
         ),
-        "rows": model_rows(offered, routes, serving, requests, header_mode=mode),
+        "rows": [row for row in rows if row.is_of_interest],
+        "others": [row for row in rows if not row.is_of_interest],
+        "shows_others": "all" in request.GET or not any(row.is_of_interest for row in rows),
         "offered": sorted(offered),
         "has_fallback": live("FALLBACK"),
         "form": form,
@@ -98,7 +101,9 @@ def _chosen(routes: Routes, offered: Collection[str], name: str) -> Chosen:
             model_id, offered, thinking=None
         )
     return Chosen(
-        models, [choice.of_id(one, None).models for one in fallbacks], is_mapped=bool(route.upstream_model)
+        models,
+        [choice.of_id(one, None).models for one in fallbacks],
+        routes.routed_name(name) if route.upstream_model else "",
     )
 
 

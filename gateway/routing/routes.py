@@ -31,7 +31,14 @@ class Routes:
 
     def route(self, name: str) -> Route:
         """Return the route for the name as received, else for its plain name; one step, never a chain."""
-        return self.by_name.get(name.strip()) or self.by_name.get(plain_name(name)) or NO_ROUTE
+        return self.by_name.get(self.routed_name(name), NO_ROUTE)
+
+    def routed_name(self, name: str) -> str:
+        """Return the name that has the route for `name`; "" when none has one."""
+        if (own := name.strip()) in self.by_name:
+            return own
+        plain = plain_name(name)
+        return plain if plain in self.by_name else ""
 
     def fallback_chain(self, client_name: str, model_id: str, offered: Collection[str]) -> list[str]:
         """Return the fallbacks that routes name, in order; empty when none does."""

@@ -89,12 +89,12 @@ def test_claude_codes_names_come_first_then_those_asked_for_most() -> None:
 
 def test_names_that_are_answered_alike_share_a_row() -> None:
     asked = {"opus": 2, "claude-opus-4-6": 40, "opus-with-fallback": 1, "unknown-a": 7, "unknown-b": 6}
-    opus = {"opus": Chosen(OPUS, is_mapped=True), "claude-opus-4-6": Chosen(OPUS)}
+    opus = {"opus": Chosen(OPUS, mapped_as="opus"), "claude-opus-4-6": Chosen(OPUS)}
     chosen = opus | {"opus-with-fallback": Chosen(OPUS, [FLASH])}
 
     for account in (ada(FULL), ada(EMPTY)):
         rows = asked_names(asked, lambda name: chosen.get(name, Chosen({})), [account], "antigravity")
-        assert rows[0].names == [Name("opus", is_mapped=True), Name("claude-opus-4-6")]
+        assert rows[0].names == [Name("opus", mapped_as="opus"), Name("claude-opus-4-6")]
         assert [(row.names[0].text, row.asked) for row in rows if row.asked] == [
             ("opus", 42), ("unknown-a", 7), ("unknown-b", 6), ("opus-with-fallback", 1)
         ]  # fmt: skip

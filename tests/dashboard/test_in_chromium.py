@@ -266,7 +266,7 @@ def test_cards_end_at_the_same_edge(page: Page, demo: LiveGateway, path: str) ->
 
 def test_a_phone_shows_all_of_a_model(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 360, "height": 900})
-    page.goto(f"{demo.url}/models")
+    page.goto(f"{demo.url}/models?all=1")
 
     for table in page.locator(".scroll").all():
         assert table.evaluate("one => one.scrollWidth - one.clientWidth") == 0
@@ -477,6 +477,14 @@ def test_a_phone_shows_a_model_in_a_few_lines(page: Page, demo: LiveGateway) -> 
     page.goto(f"{demo.url}/models")
     heights = page.locator(".models tbody tr").evaluate_all("all => all.map(one => one.clientHeight)")
     assert max(heights) < 90
+    assert page.evaluate("document.documentElement.scrollHeight") < 2400
+
+    page.locator(".answers a", has_text="mapped below").first.click()
+    assert page.locator(".models tr:target .name").inner_text().startswith("opus → claude-opus-4-6-thinking")
+    first = page.locator(".others tbody tr").first
+    assert not first.is_visible()
+    page.locator(".others summary").click()
+    assert first.is_visible()
 
 
 def test_the_parts_of_a_setting_stand_at_equal_distances(page: Page, demo: LiveGateway) -> None:

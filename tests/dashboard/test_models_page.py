@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts.models import Account, Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
+from dashboard.asked_models import AskedNames, Name
 from dashboard.formats import SPACE
 from dashboard.model_rows import ModelRow, Ready, Serving, model_rows
 from dashboard.templatetags.dashboard import share_range
@@ -168,6 +169,39 @@ def test_a_name_is_mapped_and_unmapped(operator: Client) -> None:
     assert ModelRoute.objects.get().fallback == "claude-sonnet-4-6"
     act(operator, "opus", "unmap")
     assert not ModelRoute.objects.exists()
+
+
+def test_models_that_nobody_uses_are_folded(operator: Client) -> None:
+    ModelRoute.objects.create(client_name="opus", upstream_model="claude-opus-4-6-thinking")
+    ModelRoute.objects.create(client_name="my model", hidden=True)
+
+    page = operator.get("/models").content.decode()
+    at_once, _, folded = page.partition('<details class="others"')
+    assert 'id="row-opus"' in at_once
+    assert "1 more, hidden or not used in 7 days" in folded
+    assert "my model" in folded
+
+    answer = operator.post("/models?all=1", {"client_name": "my model", "act": "show"})
+    assert answer.headers["Location"] == "/models?all=1"
+
+
+def test_all_models_are_shown_while_none_is_used(operator: Client) -> None:
+    ModelRoute.objects.create(client_name="old", hidden=True)
+    assert '<details class="others" id="others" open>' in operator.get("/models").content.decode()
+
+
+def test_a_name_leads_to_the_mapping_that_applies_to_it(
+    operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "my model"
+    ModelRoute.objects.create(client_name=name, upstream_model="claude-opus-4-6-thinking")
+    monkeypatch.setattr(
+        "dashboard.views.models.asked_names", lambda *_: [AskedNames([Name("x", name)], 1, [])]
+    )
+
+    page = operator.get("/models").content.decode()
+    assert '<a class="small" href="#row-my%20model">mapped below</a>' in page
+    assert 'id="row-my%20model"' in page
 
 
 def test_fallbacks_in_a_cycle_are_refused_beside_the_form(operator: Client) -> None:
