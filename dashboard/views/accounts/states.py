@@ -22,7 +22,8 @@ class ShownState:
     sign: str
     word: str
     level: str
-    """The class in the stylesheet: good, warn, bad or quiet."""
+    """The class in the stylesheet: good; bad where the operator must act; warn where it is enough to wait;
+    quiet."""
 
 
 def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -> ShownState:
@@ -31,7 +32,7 @@ def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -
         if account.state != Account.State.OK:
             return ShownState("!", action.problem, "bad")
         if account.terms_accepted_at is None:
-            return ShownState("!", "Notice not accepted", "warn")
+            return ShownState("!", "Notice not accepted", "bad")
         return ShownState("○", "Off", "quiet")
     if stands_by:
         return ShownState("◌", "Stands by", "quiet")
@@ -41,7 +42,7 @@ def state_of(account: Account, pools: Sequence[QuotaPool], *, stands_by: bool) -
         return ShownState("●", "OK", "good")
     if len(empty) < len(used):
         return ShownState("◐", "Partly empty", "warn")
-    return ShownState("✕", "Empty", "bad")
+    return ShownState("✕", "Empty", "warn")
 
 
 def why_unused(account: Account) -> str:

@@ -144,6 +144,22 @@ def test_each_state_has_a_word_and_a_button(
     assert f"</span>{word}</span>" in text_of(operator, "/accounts", {"as": "table"})
 
 
+@pytest.mark.parametrize(
+    ("fields", "left", "level"),
+    [
+        ({"state": "needs_verification"}, 0.4, "bad"),
+        ({"terms_accepted_at": None}, 0.4, "bad"),
+        ({}, 0.0, "warn"),
+        ({"enabled": False}, 0.0, "quiet"),
+    ],
+)
+def test_only_what_needs_the_operator_is_red(
+    operator: Client, fields: dict[str, Any], left: float, level: str
+) -> None:
+    keep_quota(an_account(**fields), left)
+    assert re.findall(r'class="pill (\w+)"', operator.get("/accounts").content.decode()) == [level]
+
+
 def test_an_empty_account_says_so(operator: Client) -> None:
     keep_quota(an_account(), 0.0)
     page = text_of(operator, "/accounts")
