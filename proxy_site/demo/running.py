@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy_site.data_dir import is_served
+from proxy_site.data_dir import is_served, running_server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +38,28 @@ def describe(data_dir: Path, settings: Mapping[str, str]) -> None:
 
 
 def use() -> None:
-    """Set the environment to that of the running demo, the newest of several. Raises NoDemoRuns."""
+    """Set the environment to that of the running demo. Of several it is the one whose folder DATA_DIR names,
+    else the newest, which is then said on standard error. Raises NoDemoRuns."""
     data_dirs = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
-    running = [path / SETTINGS_FILE for path in data_dirs if _is_ours(path) and is_served(path)]
+    running = [path for path in data_dirs if _is_ours(path) and is_served(path)]
+    chosen = Path(os.environ.get("DATA_DIR", ""))
     try:
-        newest = max(running, key=lambda file: file.stat().st_mtime)
-        os.environ.update(json.loads(newest.read_text(encoding="utf-8")))
+        newest = max(running, key=lambda path: (path / SETTINGS_FILE).stat().st_mtime)
+        taken = chosen if chosen in running else newest
+        os.environ.update(json.loads((taken / SETTINGS_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise NoDemoRuns from error  # no demo runs, or it has just ended
+    if taken != chosen and len(running) > 1:
+        others = ", ".join(f"DATA_DIR={path}{_address(path)}" for path in sorted(running) if path != taken)
+        sys.stderr.write(
+            f"{len(running)} demos run. This is the newest{_address(taken)}; for another, set {others}.\n"
+        )
+
+
+def _address(data_dir: Path) -> str:
+    """Return the address of the demo in brackets; "" while it starts."""
+    server = running_server(data_dir)
+    return f" ({server.url})" if server is not None and server.url else ""
 
 
 def _is_ours(path: Path) -> bool:
