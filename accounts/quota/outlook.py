@@ -72,6 +72,15 @@ class Outlook:
     def back_moment(self) -> datetime | None:
         return None if self.back_at is None else datetime.fromtimestamp(self.back_at, UTC)
 
+    @property
+    def why_unknown(self) -> str:
+        """Why the fate is UNKNOWN, in a few words; "" for any other."""
+        if self.fate is not Fate.UNKNOWN:
+            return ""
+        if self.unknown:
+            return f"the quota of {self.unknown} account{'' if self.unknown == 1 else 's'} has not been read"
+        return "it takes two readings of the quota"
+
 
 @lru_cache(KEPT_FAMILIES)
 def family_of(pool_or_model: str) -> str:
@@ -146,13 +155,14 @@ def outlook_sentence(family: str, found: Outlook, now: float, zone: tzinfo) -> s
     back = UNKNOWN_END if found.back_at is None else f"back at {clock(found.back_at, now, zone)}"
     text = {
         Fate.NO_ACCOUNT: f"{family} has no account",
-        Fate.UNKNOWN: f"How long {family} lasts is not known yet",
+        Fate.UNKNOWN: f"How long {family} lasts is not known yet: {found.why_unknown}",
         Fate.EMPTY: f"{family} is empty, {back}",
         Fate.RUNS_OUT: f"{family} runs out about {at}, {back}",
         Fate.UNUSED: f"{family} is not being used, so it lasts",
         Fate.LASTS: f"{family} lasts" + (f" past its reset at {at}" if at else ""),
     }[found.fate]
-    return f"{text} ({found.unknown} unknown)" if found.unknown and found.at else text
+    is_partial = found.unknown and found.at and found.fate is not Fate.UNKNOWN
+    return f"{text} ({found.unknown} unknown)" if is_partial else text
 
 
 # Following the accounts. Times are hours from now.

@@ -349,7 +349,8 @@ def test_the_list_shows_the_windows_that_are_told(
 
     said = capsys.readouterr()
     assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in said.out
-    assert "How long Claude lasts is not known yet. How long Gemini lasts is not known yet." in said.err
+    for family in ("Claude", "Gemini"):
+        assert f"How long {family} lasts is not known yet: it takes two readings of the quota." in said.err
     assert said.err.endswith("Accounts with a key, not counted here: 1.\n")
 
 

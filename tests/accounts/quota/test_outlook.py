@@ -48,7 +48,10 @@ def what_becomes(*accounts: AccountLimits, unknown: int = 0) -> str:
         ([an_account(0.0, 0.25, 4)], "Claude is empty, back at 16:00 UTC"),
         ([an_account(0.0, 0.25, None)], "Claude is empty, Google does not say till when"),
         ([an_account(0.5, 0.0, 4)], "Claude is not being used, so it lasts"),
-        ([an_account(0.5, None, 4)], "How long Claude lasts is not known yet"),
+        (
+            [an_account(0.5, None, 4)],
+            "How long Claude lasts is not known yet: it takes two readings of the quota",
+        ),
         ([an_account(1.0, 0.0, None), an_account(0.5, 0.1, None)], "Claude runs out about 03:00 UTC"),
     ],
 )
@@ -97,10 +100,9 @@ def test_an_empty_week_does_not_stretch_the_outlook() -> None:
 
 
 def test_unknown_accounts_are_said() -> None:
-    assert what_becomes(unknown=2) == "How long Claude lasts is not known yet"
-    assert (
-        what_becomes(an_account(0, 0, 3), unknown=1) == "How long Claude lasts is not known yet (1 unknown)"
-    )
+    unknown = "How long Claude lasts is not known yet: the quota of "
+    assert what_becomes(unknown=2) == f"{unknown}2 accounts has not been read"
+    assert what_becomes(an_account(0, 0, 3), unknown=1) == f"{unknown}1 account has not been read"
     assert what_becomes(an_account(0.9, 0.1, 3), unknown=1).endswith("at 15:00 UTC (1 unknown)")
 
 
