@@ -125,6 +125,8 @@ class GatewayUtility(ManagementUtility):
         """Refuse control characters in arguments of Django's commands, which print them unescaped."""
         if subcommand not in get_commands():
             self.prog_name = manage()  # Django's error message quotes it
+            if "--json" in self.argv:
+                sys.stdout.write(as_json(error=f"There is no command {subcommand}.") + "\n")
         command = super().fetch_command(subcommand)
         if get_commands()[subcommand] not in OURS:
             for argument in self.argv[2:]:

@@ -422,6 +422,14 @@ def test_showkey_prints_the_key_of_the_settings(env: dict[str, str]) -> None:
     assert orjson.loads(done.stdout)["rows"] == [{"key": "open sesame", "source": "AUTH_TOKEN"}]
 
 
+def test_a_command_that_does_not_exist_is_an_error_as_json_too(env: dict[str, str]) -> None:
+    done = manage("nosuch", "--json", env=env)
+
+    assert done.returncode == 1
+    assert orjson.loads(done.stdout) == {"ok": False, "error": "There is no command nosuch.", "rows": []}
+    assert b"Unknown command: 'nosuch'" in done.stderr
+
+
 def test_with_a_token_it_listens_to_all(env: dict[str, str]) -> None:
     port = free_port()
     with Server(f"0.0.0.0:{port}", env={**env, "AUTH_TOKEN": "open sesame"}) as server:
