@@ -7,11 +7,12 @@ import pytest
 from accounts.values.sanitize import UNSAFE
 from gateway.dialects.anthropic.messages import MessagesRequest
 from gateway.errors import GatewayError, UpstreamFailed
+from gateway.google_api.text_chunks import LARGEST_COUNT
 from gateway.ledger import instances, rows_and_sums
 from gateway.ledger.rows_and_sums import VALUES_A_STATEMENT, RequestRow, entry_of, store
 from gateway.models import HourlyUsage, RequestAttempt, RequestLog, ServerInstance
 from gateway.relay.context import RequestContext
-from gateway.translation.response.usage import LARGEST_COUNT, Tokens, TokenUsage
+from gateway.translation.response.usage import Tokens, TokenUsage
 from tests.gateway.ledger.builders import (
     MORNING,
     a_failed_record,
