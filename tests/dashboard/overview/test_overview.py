@@ -124,7 +124,7 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
     page = text_of(operator.get("/").content.decode())
 
     assert re.search(
-        r"✓ Tonight: Claude lasts past (midnight|\d\d:\d\d)\. Claude is full again at \d\d:\d\d; "
+        r"✓ Tonight: Claude lasts past (midnight|\d\d:\d\d)\. The quotas in use reset by \d\d:\d\d; "
         r"ada@example.com is empty at \d\d:\d\d, then linus@example.com carries on\.",
         page,
     )
@@ -135,7 +135,7 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
     ("before", "said"),
     [
         (0.95, "✓ This week: yes, Claude lasts."),
-        (None, "? This week: how long Claude lasts is not known yet."),
+        (None, "? This week: how long Claude lasts is not known yet: it takes two readings of the quota."),
     ],
 )
 def test_a_week_that_lasts_is_told_too(operator: Client, before: float | None, said: str) -> None:
