@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
-from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.asgi import ASGIRequest
 from django.http.request import split_domain_port, validate_host
@@ -32,6 +31,7 @@ from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody
 from gateway.bodies.hang_up import HangUp
 from gateway.dialects.anthropic.dialect import ANTHROPIC
 from gateway.errors import OUR_FAULT, STOPPING, GatewayError, InvalidRequest, NotFound, Overloaded
+from gateway.known_settings import known_settings
 from gateway.telemetry.noise import log_unauthenticated
 from gateway.telemetry.request_ids import accepted_or_new, current_request_id
 
@@ -101,7 +101,7 @@ class ApiRequest(ASGIRequest):
     def get_host(self) -> str:
         """Do what Django's method does, but keep the results for allowed names. Raises DisallowedHost."""
         host = self.headers.get("host")
-        if host is not None and _is_allowed(host, tuple(settings.ALLOWED_HOSTS)):
+        if host is not None and _is_allowed(host, tuple(known_settings.ALLOWED_HOSTS)):
             return host
         return str(super().get_host())
 

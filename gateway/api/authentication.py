@@ -9,13 +9,13 @@ from secrets import compare_digest
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.http.request import split_domain_port
 
 from accounts.network import is_loopback
 from gateway.errors import AuthenticationFailed, GatewayError, InvalidRequest, PermissionDenied
+from gateway.known_settings import known_settings
 from gateway.telemetry.noise import log_unauthenticated
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def authenticate(request: HttpRequest) -> Client:
 
 
 def _authenticated(request: HttpRequest) -> Client:
-    if auth_token := settings.AUTH_TOKEN:
+    if auth_token := known_settings.AUTH_TOKEN:
         keys = client_keys(request)
         if not keys:
             raise AuthenticationFailed(

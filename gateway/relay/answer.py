@@ -6,12 +6,11 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-
 from accounts.failures import UpstreamError
 from gateway.dialects.anthropic.stream_events import WHOLE
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.sse import MalformedStream
+from gateway.known_settings import known_settings
 from gateway.relay.error_policy import Failure, failure_of
 from gateway.translation.response.message import MessageCollector
 from gateway.translation.response.stream import BrokenAnswer
@@ -76,7 +75,7 @@ class Answer:
         self.checks_calls = reader.checks_calls
         """True when the upstream itself answers the requested safety checks."""
         self._account = account
-        self._idle_seconds: float = settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
+        self._idle_seconds: float = known_settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
         self._response = response
         self._reader = reader
         self._first: list[StreamEvent] | None = None
@@ -98,7 +97,7 @@ class Answer:
         Raises UpstreamError, EmptyAnswer, MalformedStream or TransportFailed; the answer is then closed.
         """
         own_seconds = self._account.switches.first_byte_seconds
-        seconds = own_seconds or settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
+        seconds = own_seconds or known_settings.UPSTREAM_FIRST_BYTE_TIMEOUT_SECONDS
         now = time.monotonic()
         deadline = now + seconds
         first: list[StreamEvent] = []
