@@ -1,7 +1,8 @@
 """An upstream with a steady pace: each event contains the time at which it was sent.
 
 `python -m benchmarks.paced_upstream PORT`. The base URL sets the pace: `/paced/200/5` answers with 200
-events, 5 ms apart. Two events a minute apart are a stream that is held open.
+events, 5 ms apart; the second comes after a random part of that. Two events a minute apart are a stream that
+is held open.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import random
 import re
 import sys
 import time
@@ -58,7 +60,8 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     events, pause_seconds = int(request.match_info["events"]), int(request.match_info["pause_ms"]) / 1000
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    started = time.monotonic()
+    # Streams that were opened together would otherwise send together for as long as they are held.
+    started = time.monotonic() - random.random() * pause_seconds
     for number in range(events):
         # By the clock, since sleeps alone would add up to a slower pace.
         await asyncio.sleep(max(0.0, started + number * pause_seconds - time.monotonic()))

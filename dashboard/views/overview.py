@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db.models import Count, Q, Subquery
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
 
     from dashboard.account_pools import AccountPools
@@ -208,20 +209,33 @@ def _first_events(times: usage.Times) -> Mapping[str, Any]:
 def _read_requests(times: usage.Times, failed_since: datetime | None) -> Shown:
     """Return the requests that the page shows. `failed_since` is None when nothing has failed. Makes two
     queries at most."""
-    is_slow = times.slowest is not None and max(times.first_event_seconds) >= LONG_SECONDS
-    wanted = Q(pk__in=search.Search().rows().values("pk")[:NEWEST])
-    if is_slow:
-        wanted |= Q(pk=times.slowest)
-    if failed_since is not None:
-        failed = search.Search(errors=True, since=failed_since).rows()
-        wanted |= Q(pk=Subquery(failed.values("pk")[:1]))
-    rows = sorted(RequestLog.objects.filter(wanted), key=lambda row: (row.started_at, row.pk), reverse=True)
-    slowest = next((row for row in rows if is_slow and row.pk == times.slowest), None)
+    slowest = times.slowest if max(times.first_event_seconds, default=0.0) >= LONG_SECONDS else None
+    found = {row.pk: row for row in shown_rows(slowest, failed_since)}
+    rows = sorted(found.values(), key=lambda row: (row.started_at, row.pk), reverse=True)
     last_failed = next(
         (row for row in rows if failed_since is not None and _has_failed(row, failed_since)), None
     )
-    attempts = search.attempts_of_all(row for row in (slowest, last_failed) if row is not None)
-    return Shown(rows[:NEWEST], _explained(slowest, attempts), _explained(last_failed, attempts))
+    slow = None if slowest is None else found.get(slowest)
+    attempts = search.attempts_of_all(row for row in (slow, last_failed) if row is not None)
+    return Shown(rows[:NEWEST], _explained(slow, attempts), _explained(last_failed, attempts))
+
+
+def shown_rows(slowest: int | None, failed_since: datetime | None) -> QuerySet[RequestLog]:
+    """Return the newest requests, the one with this key and the newest that failed since then, in any order
+    and some of them twice. It is a union, since PostgreSQL reads the whole table for a condition that joins
+    two subqueries by "or"."""
+    newest = _with_keys(search.Search().rows()[:NEWEST])
+    others = []
+    if slowest is not None:
+        others.append(RequestLog.objects.filter(pk=slowest).order_by())
+    if failed_since is not None:
+        others.append(_with_keys(search.Search(errors=True, since=failed_since).rows()[:1]))
+    return newest.union(*others, all=True)
+
+
+def _with_keys(rows: QuerySet[RequestLog]) -> QuerySet[RequestLog]:
+    """Return the rows of a slice as a part of a union, where SQLite allows no slice."""
+    return RequestLog.objects.filter(pk__in=rows.values("pk")).order_by()
 
 
 def _has_failed(row: RequestLog, since: datetime) -> bool:
