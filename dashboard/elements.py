@@ -17,13 +17,13 @@ from dashboard import formats
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-A_DAY = timedelta(days=1)
+NEAR = timedelta(hours=20)
 MODELS_KEPT = 512
 
 
 def moment(at: datetime | None, form: str = "clock", late: int | None = None) -> str:
     """Return a `<time>` element. `form` is "clock" (14:59:47, or 24 Nov 14:59 on another day), "short"
-    (14:59), "near" (14:59 within 24 hours), "age" (4 s), or "countdown" and "ago", which
+    (14:59), "near" (14:59 within 20 hours), "age" (4 s), or "countdown" and "ago", which
     static/dashboard/times.js fills ("in 20 min", "40 min ago"). The element around an age gets the class
     `late` once it is more than `late` seconds."""
     if at is None:
@@ -42,7 +42,7 @@ def _as_text(local: datetime, form: str, clock: str) -> str:
     now = datetime.now(local.tzinfo)
     if form == "age":
         return formats.age((now - local).total_seconds())
-    if form == "near" and abs(local - now) < A_DAY:
+    if form == "near" and abs(local - now) < NEAR:
         return f"{local:%H:%M}"
     if local.date() != now.date():
         return f"{local.day} {local:%b %H:%M}"

@@ -19,6 +19,9 @@ WINDOW_SECONDS = 2 * 3600.0
 """Measurements older than this do not count, because use comes in bursts."""
 SHORTEST_SECONDS = 60.0
 """Measurements must cover at least this time to give a rate."""
+SHORTEST_OF_DAYS_SECONDS = 3600.0
+"""The same for a quota that is full again in a day or later: minutes of use say nothing of days."""
+A_DAY_SECONDS = 24 * 3600.0
 FARTHEST_SECONDS = 30 * 24 * 3600.0
 """A quota that would last longer than this is not forecast to be empty."""
 UNKNOWN_END = "Google does not say till when"
@@ -56,7 +59,9 @@ def forecast_of(measurements: Sequence[Measurement], reset_at: float | None, now
     if reset_at is not None and reset_at <= now:
         return Forecast(remaining=1.0, burned_per_hour=0.0, empty_at=None, back_at=None)
     newest = measurements[-1]
-    known_rate = _burned_per_second(_since_last_rise(measurements), now)
+    is_of_days = reset_at is not None and reset_at - now >= A_DAY_SECONDS
+    shortest = SHORTEST_OF_DAYS_SECONDS if is_of_days else SHORTEST_SECONDS
+    known_rate = _burned_per_second(_since_last_rise(measurements), now, shortest)
     rate = known_rate or 0.0
     remaining = max(0.0, newest.remaining - rate * (now - newest.at))
     empty_at = _empty_at(newest, rate, now)
@@ -90,12 +95,12 @@ def _since_last_rise(measurements: Sequence[Measurement]) -> Sequence[Measuremen
     return measurements[start:]
 
 
-def _burned_per_second(measurements: Sequence[Measurement], now: float) -> float | None:
+def _burned_per_second(measurements: Sequence[Measurement], now: float, shortest: float) -> float | None:
     recent = [one for one in measurements if one.at >= now - WINDOW_SECONDS]
     # The last measurement before the window is the value at its beginning.
     before = [one for one in measurements if one.at < now - WINDOW_SECONDS][-1:]
     window = [Measurement(now - WINDOW_SECONDS, one.remaining) for one in before] + recent
-    if len(window) < 2 or window[-1].at - window[0].at < SHORTEST_SECONDS:
+    if len(window) < 2 or window[-1].at - window[0].at < shortest:
         return None
     return max(0.0, window[0].remaining - window[-1].remaining) / (window[-1].at - window[0].at)
 

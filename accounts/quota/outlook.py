@@ -79,7 +79,7 @@ class Outlook:
             return ""
         if self.unknown:
             return f"the quota of {self.unknown} account{'' if self.unknown == 1 else 's'} has not been read"
-        return "it takes two readings of the quota"
+        return "its use was seen too briefly"
 
 
 @lru_cache(KEPT_FAMILIES)

@@ -350,7 +350,7 @@ def test_the_list_shows_the_windows_that_are_told(
     said = capsys.readouterr()
     assert "    Claude, GPT: 40% of 5 hours; 94% of the week\n" in said.out
     for family in ("Claude", "Gemini"):
-        assert f"How long {family} lasts is not known yet: it takes two readings of the quota." in said.err
+        assert f"How long {family} lasts is not known yet: its use was seen too briefly." in said.err
     assert said.err.endswith("Accounts with a key, not counted here: 1.\n")
 
 

@@ -1,12 +1,12 @@
 // Shows <time data-form> in the browser's zone, or in UTC after a click on the zone in the foot of the menu. Forms:
-// "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "near" (14:59 within 24 hours), "countdown" ("in
+// "clock" (14:59:47, or 24 Nov 14:59 on another day), "short" (14:59), "near" (14:59 within 20 hours), "countdown" ("in
 // 20 min"), "ago" ("40 min ago") and "age" ("4 s", "2 min 3 s"), which run on; after data-late seconds what contains an
 // age is late.
 // "axis" (14:00) and "date" (24 Nov) name places of a chart, in its SVG with data-at instead of datetime.
 // Until this module runs, the server's text stands there.
 import { seconds } from "./formats.js";
 
-const STORED = "gateway.zone", DAY_SECONDS = 86_400;
+const STORED = "gateway.zone", NEAR_SECONDS = 20 * 3600;
 const RUNNING = ["countdown", "ago", "age"].map((form) => `time[data-form="${form}"]`).join();
 const OF_UTC = ["UTC", "Etc/UTC"];
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -38,7 +38,7 @@ export function text(at, form) {
   if (form === "axis") return formats.short.format(date);
   if (form === "date") return formats.far.format(date);
   if (form === "near") {
-    if (Math.abs(at - now()) < DAY_SECONDS) return formats.short.format(date);
+    if (Math.abs(at - now()) < NEAR_SECONDS) return formats.short.format(date);
     form = "short";
   }
   const isToday = formats.day.format(date) === formats.day.format(new Date(now() * 1000));

@@ -54,6 +54,14 @@ def test_a_quota_that_hardly_falls_is_not_forecast_to_be_empty() -> None:
     assert forecast.empty_at is None
 
 
+@pytest.mark.parametrize(("minutes", "is_known"), [(50, False), (70, True)])
+def test_a_rate_of_a_quota_of_days_needs_an_hour(minutes: float, is_known: bool) -> None:
+    forecast = forecast_of([Measurement(at(-minutes / 60), 0.9), Measurement(at(0), 0.8)], at(72), NOON)
+
+    assert forecast is not None
+    assert (forecast.is_rate_known, forecast.empty_at is not None) == (is_known, is_known)
+
+
 @pytest.mark.parametrize(("minutes", "is_known"), [(0.5, False), (5, True)])
 def test_a_rate_needs_a_minute(minutes: float, is_known: bool) -> None:
     forecast = forecast_of([Measurement(at(-minutes / 60), 1.0), Measurement(at(0), 1.0)], at(5), NOON)

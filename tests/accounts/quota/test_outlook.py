@@ -50,7 +50,7 @@ def what_becomes(*accounts: AccountLimits, unknown: int = 0) -> str:
         ([an_account(0.5, 0.0, 4)], "Claude is not being used, so it lasts"),
         (
             [an_account(0.5, None, 4)],
-            "How long Claude lasts is not known yet: it takes two readings of the quota",
+            "How long Claude lasts is not known yet: its use was seen too briefly",
         ),
         ([an_account(1.0, 0.0, None), an_account(0.5, 0.1, None)], "Claude runs out about 03:00 UTC"),
     ],

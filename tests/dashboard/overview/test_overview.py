@@ -135,7 +135,10 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
     ("before", "said"),
     [
         (0.95, "✓ This week: yes, Claude lasts."),
-        (None, "? This week: how long Claude lasts is not known yet: it takes two readings of the quota."),
+        (
+            None,
+            "? This week: how long Claude lasts is not known yet: its use was seen too briefly.",
+        ),
     ],
 )
 def test_a_week_that_lasts_is_told_too(operator: Client, before: float | None, said: str) -> None:
@@ -327,7 +330,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        r"Slowest: first event after 32 s . grace@example.com gave no answer for 30 s\s+Details",
+        r"Slowest: 32 s . grace@example.com gave no answer for 30 s \(to the first event\)\s+Details",
         unescape(text_of(page)),
     )
 
@@ -387,7 +390,7 @@ def test_the_client_with_the_most_tokens_is_named_with_its_share(operator: Clien
     tries = {"few": [an_attempt()], "most": [an_attempt(), an_attempt()]}
     keep(*(a_record(client=client, attempts=each, started_at=at) for client, each in tries.items()))
     page = text_of(operator.get("/").content.decode())
-    assert re.search(r"out 6\d\s% by most ", unescape(page))
+    assert re.search(r"Most used by most: 6\d\s% of the tokens ", unescape(page))
 
 
 def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> None:
