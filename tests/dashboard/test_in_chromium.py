@@ -472,28 +472,6 @@ def test_a_phone_breaks_the_lines_to_copy_before_the_address(page: Page, demo: L
         assert "URL=http://127" in (page.locator("#lines").text_content() or "")
 
 
-TOPS = """selector => {
-  const cards = [...document.querySelectorAll("div.accounts > .card")];
-  const top = (one) => Math.round(one.getBoundingClientRect().top);
-  const rows = Map.groupBy(cards, top);
-  return [...rows.values()].map((cards) =>
-    new Set(cards.flatMap((card) => [...card.querySelectorAll(selector)].map(top))).size);
-}"""
-
-
-@pytest.mark.parametrize(("width", "columns"), [(768, 1), (1280, 2), (1920, 3)])
-def test_the_parts_of_cards_in_a_row_stand_on_one_line(
-    page: Page, demo: LiveGateway, width: int, columns: int
-) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(f"{demo.url}/accounts?as=cards")
-    number = page.locator("div.accounts > .card").count()
-    rows = -(-number // columns)
-    for part in (".work", ".acts"):
-        assert page.evaluate(TOPS, part) == [1] * rows
-    assert max(page.evaluate(TOPS, ".quota .bar")) == 2, "a line for each of two quotas"
-
-
 def test_a_phone_shows_a_model_in_a_few_lines(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{demo.url}/models")
