@@ -1,5 +1,6 @@
 """Settings that every request needs. Reading an attribute of django.conf.settings calls functions of Django
-each time. Here each setting is looked up once, and again after a change, which only tests make."""
+each time. Here each setting is looked up once, and again after a change. Code that assigns a setting calls
+`forget_known_settings`; tests send setting_changed."""
 
 from __future__ import annotations
 
@@ -24,5 +25,6 @@ known_settings = KnownSettings()
 
 
 @receiver(setting_changed)
-def _forget_all(**_: Any) -> None:
+def forget_known_settings(**_: Any) -> None:
+    """Look up all settings again."""
     vars(known_settings).clear()

@@ -126,7 +126,9 @@ class GatewayUtility(ManagementUtility):
         if subcommand not in get_commands():
             self.prog_name = manage()  # Django's error message quotes it
             if "--json" in self.argv:
-                sys.stdout.write(as_json(error=f"There is no command {subcommand}.") + "\n")
+                is_missing = not subcommand or subcommand.startswith("-")
+                reason = "No command was given." if is_missing else f"There is no command {subcommand}."
+                sys.stdout.write(as_json(error=reason) + "\n")
         command = super().fetch_command(subcommand)
         if get_commands()[subcommand] not in OURS:
             for argument in self.argv[2:]:

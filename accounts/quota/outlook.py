@@ -78,7 +78,7 @@ class Outlook:
         if self.fate is not Fate.UNKNOWN:
             return ""
         if self.unknown:
-            return f"the quota of {self.unknown} account{'' if self.unknown == 1 else 's'} has not been read"
+            return f"{self.unknown} account{' tells' if self.unknown == 1 else 's tell'} no quota"
         return "its use was seen too briefly"
 
 

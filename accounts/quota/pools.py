@@ -198,12 +198,13 @@ def readiness(
     count ready accounts count by this."""
     if not is_used:
         return Readiness(is_ready=False)
-    if limited_until is not None:
-        return Readiness(is_ready=False, back_at=limited_until)
-    if pools and all(pool.is_empty for pool in pools):
-        ends = [pool.back_at for pool in pools if pool.back_at is not None]
+    is_empty = bool(pools) and all(pool.is_empty for pool in pools)
+    if not is_empty:
+        return Readiness(limited_until is None, limited_until)
+    ends = [pool.back_at for pool in pools if pool.back_at is not None]
+    if not ends or limited_until is None:
         return Readiness(is_ready=False, back_at=min(ends, default=None))
-    return Readiness(is_ready=True)
+    return Readiness(is_ready=False, back_at=max(min(ends), limited_until))
 
 
 def empty_quotas(pools: Iterable[QuotaPool]) -> str:

@@ -61,10 +61,10 @@ def out_of_quota(accounts: Iterable[tuple[Account, Sequence[QuotaPool]]]) -> lis
     """Return the accounts without quota, ordered by their resets. `accounts` has each account with the quota
     pools that requests use now."""
     found = [
-        OutOfQuota(account, family, found.back_at)
+        OutOfQuota(account, family, state.back_at)
         for account, pools in accounts
         for family in FAMILIES
-        if account.is_usable and not (found := readiness(_pools_of(family, pools), is_used=True)).is_ready
+        if account.is_usable and not (state := readiness(_pools_of(family, pools), is_used=True)).is_ready
     ]
     return sorted(found, key=lambda one: (one.back_at is None, one.back_at, str(one.account)))
 

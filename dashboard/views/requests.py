@@ -152,7 +152,7 @@ def _find(filters: Filters, text: TextSearch, now: datetime) -> Found:
     still_open = (
         [] if _chosen_chip(filters) in {"failed", "slowest"} or filters.before else _open(filters, text)
     )
-    if filters.only_open:
+    if _chosen_chip(filters) == "open":
         return Found(still_open)
     recent = filters.at_first(now)
     is_recent = recent is not filters

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 300.0
 KEPT_BYTES = 16 * 1024 * 1024
-"""The most bytes of JSON in all histories together, enough for forty agents with 300 kB each; the messages
-themselves take about as much again."""
+"""The most bytes of JSON in all histories together, enough for forty agents with 300 kB each; the values
+made of it take one and a half times as much again."""
 MOST_HISTORIES = 64
 LONGEST_HISTORY = 512 * 1024
 

@@ -40,12 +40,11 @@ def describe(data_dir: Path, settings: Mapping[str, str]) -> None:
 def use() -> None:
     """Set the environment to that of the running demo. Of several it is the one whose folder DATA_DIR names,
     else the newest, which is then said on standard error. Raises NoDemoRuns."""
-    data_dirs = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
+    data_dirs = Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*")
     running = [path for path in data_dirs if _is_ours(path) and is_served(path)]
-    chosen = Path(os.environ.get("DATA_DIR", ""))
+    chosen = Path(os.environ.get("DATA_DIR", "")).resolve()
     try:
-        newest = max(running, key=lambda path: (path / SETTINGS_FILE).stat().st_mtime)
-        taken = chosen if chosen in running else newest
+        taken = chosen if chosen in running else max(running, key=_described_at)
         os.environ.update(json.loads((taken / SETTINGS_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise NoDemoRuns from error  # no demo runs, or it has just ended
@@ -54,6 +53,10 @@ def use() -> None:
         sys.stderr.write(
             f"{len(running)} demos run. This is the newest{_address(taken)}; for another, set {others}.\n"
         )
+
+
+def _described_at(data_dir: Path) -> float:
+    return (data_dir / SETTINGS_FILE).stat().st_mtime
 
 
 def _address(data_dir: Path) -> str:

@@ -23,6 +23,7 @@ from accounts.management.gateway_command import GatewayCommand
 from accounts.network import is_loopback
 from accounts.operators import passwords
 from accounts.values.sanitize import escape_controls_but_line_ends
+from gateway.known_settings import forget_known_settings
 from gateway.telemetry.log_format import forget_settings
 from proxy_site.data_dir import AlreadyServing, generated_auth_token, note_address, sole_server
 from proxy_site.demo.environment import emulator
@@ -84,6 +85,7 @@ class ServingCommand(GatewayCommand):
         except SettingError as error:
             self._stop(str(error))
         forget_settings()
+        forget_known_settings()
         self._has_generated_key = True
 
     def _serve(self) -> None:

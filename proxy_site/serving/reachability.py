@@ -12,6 +12,7 @@ from django.http.request import validate_host
 
 from accounts.command_line import container_engine
 from accounts.network import is_loopback
+from gateway.known_settings import forget_known_settings
 from proxy_site.serving.address import WILDCARDS, url_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def allow_bound_address(host: str, listener: socket.socket) -> str:
         return bound
     names = dict.fromkeys((in_host_header(host), in_host_header(bound)))
     settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, *names]
+    forget_known_settings()
     return host
 
 

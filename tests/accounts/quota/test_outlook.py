@@ -100,9 +100,9 @@ def test_an_empty_week_does_not_stretch_the_outlook() -> None:
 
 
 def test_unknown_accounts_are_said() -> None:
-    unknown = "How long Claude lasts is not known yet: the quota of "
-    assert what_becomes(unknown=2) == f"{unknown}2 accounts has not been read"
-    assert what_becomes(an_account(0, 0, 3), unknown=1) == f"{unknown}1 account has not been read"
+    unknown = "How long Claude lasts is not known yet: "
+    assert what_becomes(unknown=2) == f"{unknown}2 accounts tell no quota"
+    assert what_becomes(an_account(0, 0, 3), unknown=1) == f"{unknown}1 account tells no quota"
     assert what_becomes(an_account(0.9, 0.1, 3), unknown=1).endswith("at 15:00 UTC (1 unknown)")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from proxy_site.serving.reachability import in_host_header, machine_addresses
+from gateway.known_settings import known_settings
+from proxy_site.management.commands.runserver import Command
+from proxy_site.serving.reachability import allow_bound_address, in_host_header, machine_addresses
 from tests.live_gateway import clean_environment, free_port
 from tests.test_first_run import Server
 
@@ -102,3 +105,24 @@ def test_a_specific_address_offers_no_link_that_would_not_work(tmp_path: Path) -
     assert f"listening on http://{addresses[0]}:{port}\n" in banner
     assert "with the setting WEBUI_PASSWORD" in banner
     assert "plain HTTP" in banner
+
+
+def test_the_bound_address_is_allowed_even_if_the_setting_was_read_before(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["example.com"]
+    assert known_settings.ALLOWED_HOSTS == ["example.com"]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        allow_bound_address("127.0.0.1", listener)
+
+    assert known_settings.ALLOWED_HOSTS == ["example.com", "127.0.0.1"]
+
+
+def test_a_generated_key_is_asked_for_even_if_the_setting_was_read_before(
+    settings: Any, tmp_path: Path
+) -> None:
+    settings.AUTH_TOKEN, settings.DATA_DIR = "", tmp_path
+    assert not known_settings.AUTH_TOKEN
+    command = Command()
+    command._host = "0.0.0.0"
+    command._ensure_auth_token()
+
+    assert known_settings.AUTH_TOKEN == settings.AUTH_TOKEN != ""
