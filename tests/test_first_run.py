@@ -422,12 +422,22 @@ def test_showkey_prints_the_key_of_the_settings(env: dict[str, str]) -> None:
     assert orjson.loads(done.stdout)["rows"] == [{"key": "open sesame", "source": "AUTH_TOKEN"}]
 
 
-def test_a_command_that_does_not_exist_is_an_error_as_json_too(env: dict[str, str]) -> None:
-    done = manage("nosuch", "--json", env=env)
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (["nosuch"], "There is no command nosuch."),
+        ([""], "No command was given."),
+        ([], "No command was given."),
+    ],
+)
+def test_a_command_that_does_not_exist_is_an_error_as_json_too(
+    given: list[str], error: str, env: dict[str, str]
+) -> None:
+    done = manage(*given, "--json", env=env)
 
     assert done.returncode == 1
-    assert orjson.loads(done.stdout) == {"ok": False, "error": "There is no command nosuch.", "rows": []}
-    assert b"Unknown command: 'nosuch'" in done.stderr
+    assert orjson.loads(done.stdout) == {"ok": False, "error": error, "rows": []}
+    assert b"Unknown command: " in done.stderr
 
 
 def test_with_a_token_it_listens_to_all(env: dict[str, str]) -> None:

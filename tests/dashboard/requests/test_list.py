@@ -106,6 +106,13 @@ def test_open_requests_come_first_by_age(operator: Client) -> None:
     assert rows_of(operator, "?errors=1") == []
 
 
+def test_a_list_of_failures_has_no_open_requests(operator: Client) -> None:
+    failed = a_failed_record(started_at=ago(30))
+    keep(an_open_record(started_at=ago(10)), failed)
+
+    assert rows_of(operator, "?open=1&errors=1") == [failed.id]
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [
