@@ -55,6 +55,13 @@ def test_quotas_requests_and_cooldowns_are_shown(operator: Client, query: dict[s
     assert page.count("h3v") == 2, "hours with requests"
 
 
+@pytest.mark.parametrize("path", ["/accounts?as=cards", "/accounts?as=table", "/accounts/{}"])
+def test_requests_in_flight_can_be_changed_live(path: str, operator: Client) -> None:
+    ada = an_account()
+
+    assert f'<span data-live-account="{ada.pk}">' in text_of(operator, path.format(ada.pk))
+
+
 def test_an_unknown_quota_is_never_full(operator: Client) -> None:
     an_account()
     page = text_of(operator, "/accounts")

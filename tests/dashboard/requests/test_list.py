@@ -106,6 +106,21 @@ def test_open_requests_come_first_by_age(operator: Client) -> None:
     assert rows_of(operator, "?errors=1") == []
 
 
+@pytest.mark.parametrize(
+    ("query", "live"),
+    [
+        ("", "data-live-open"),
+        ("?errors=1", 'data-live="in_flight"'),
+        ("?sort=slowest", 'data-live="in_flight"'),
+    ],
+)
+def test_each_list_counts_the_requests_in_flight(query: str, live: str, operator: Client) -> None:
+    keep(*(an_open_record(started_at=ago(seconds)) for seconds in (10, 20)))
+    page = operator.get(f"/requests{query}").content.decode()
+
+    assert re.search(f'id="count-open" {live}>2</span>', page)
+
+
 def test_a_list_of_failures_has_no_open_requests(operator: Client) -> None:
     failed = a_failed_record(started_at=ago(30))
     keep(an_open_record(started_at=ago(10)), failed)
