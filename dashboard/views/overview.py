@@ -23,7 +23,7 @@ from dashboard.overview.status_line import FamilyStatus, out_of_quota, status_of
 from dashboard.overview.tonight import end_of_tonight, is_midnight, tonight_of
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.explanation import explain
-from dashboard.requests.outcomes import LONG_SECONDS
+from dashboard.requests.outcomes import LATE_AFTER, LONG_SECONDS
 from dashboard.spans import DEFAULT_SPAN, SPANS, span_of
 from dashboard.views.accounts.states import solving_actions, why_unused
 from dashboard.views.connect import OPERATOR
@@ -109,7 +109,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "rows": shown.newest,
         "steps": _steps(accounts, shown.newest),
         "live_max": NEWEST,
-        **_in_flight(),
+        **_in_flight(now),
     }
     return render_page(request, "overview.html", context)
 
@@ -246,14 +246,20 @@ def _explained(row: RequestLog | None, attempts: Mapping[int, Sequence[RequestAt
     return None if row is None else Explained(row, explain(row, attempts[row.pk], 0.0))
 
 
-def _in_flight() -> Mapping[str, Any]:
-    """Return the numbers of running and waiting requests. Running ones are those in this process's memory and
-    those of other servers on this database; waiting ones are those of this process."""
+def _in_flight(now: datetime) -> Mapping[str, Any]:
+    """Return the numbers of running and waiting requests, and of those that hang: without an event for over
+    LATE_AFTER. Running ones are those in this process's memory and those of other servers on this database;
+    waiting ones are those of this process."""
     gateway = running_gateway()
     if gateway is None:
-        return {"in_flight": None, "waiting": None}
-    of_others = search.open_rows().exclude(instance_id=gateway.ledger.instance_id).count()
+        return {"in_flight": None, "waiting": None, "hanging": None}
+    still_open = search.open_rows().aggregate(
+        of_others=Count("pk", filter=~Q(instance_id=gateway.ledger.instance_id)),
+        hanging=Count("pk", filter=Q(first_event_seconds=None, started_at__lt=now - LATE_AFTER)),
+    )
+    running = len(gateway.recorder.in_flight) + still_open["of_others"]
     return {
-        "in_flight": len(gateway.recorder.in_flight) + of_others,
+        "in_flight": running,
         "waiting": gateway.accounts.pool.waiting,
+        "hanging": still_open["hanging"] if running else None,
     }

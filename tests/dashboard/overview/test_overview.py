@@ -427,7 +427,13 @@ def test_requests_under_way_on_all_servers_are_counted(
     )
     monkeypatch.setattr("dashboard.views.overview.running_gateway", lambda: gateway)
 
-    assert 'data-live="in_flight">3<' in operator.get("/").content.decode()
+    page = operator.get("/").content.decode()
+    assert 'data-live="in_flight">3<' in page
+    assert "0 waiting · none hangs" in text_of(page)
+    RequestLog.objects.filter(pk__lt=3).update(started_at=timezone.now() - timedelta(seconds=61))
+    assert "0 waiting · 2 hang" in text_of(operator.get("/").content.decode())
+    RequestLog.objects.filter(pk=1).update(first_event_seconds=1.0)
+    assert "0 waiting · 1 hangs" in text_of(operator.get("/").content.decode())
 
 
 def test_other_models_are_explained_by_one_of_them(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
