@@ -32,7 +32,7 @@ Sample = dict[str, float]
 Samples = dict[str, list[Sample]]
 """By the names of the gateways, one for each round."""
 DIRECT = "direct"
-"""In place of a gateway's name: the upstream asked without one."""
+"""The key, in place of a gateway's name, of samples that were measured without a gateway."""
 
 
 class Amount(NamedTuple):

@@ -12,7 +12,7 @@ from django.dispatch import receiver
 
 
 class KnownSettings:
-    """Has the attributes of django.conf.settings. Live settings are not among them
+    """A cache of the attributes of django.conf.settings. Live settings are not among them
     (accounts/live_settings.py)."""
 
     def __getattr__(self, name: str) -> Any:
