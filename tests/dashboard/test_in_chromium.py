@@ -596,6 +596,21 @@ def test_log_lines_are_whole_and_begin_alike(page: Page, demo: LiveGateway) -> N
     assert {round(top, 1) for top in tops} == {0.0}
 
 
+def test_a_log_that_is_held_stays_where_it_is(page: Page, demo: LiveGateway) -> None:
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.goto(f"{demo.url}/logs")
+    log = page.locator("[data-log]")
+    for _ in range(12):
+        httpx.post(f"{demo.url}/v1/messages", json=HELLO, timeout=20)
+    log.locator("a").nth(11).wait_for()
+    before = log.bounding_box()
+    log.evaluate("log => log.scrollTo(0, 0)")
+    page.get_by_text("held since").wait_for()
+    assert log.bounding_box() == before, "a note above it would move a link from under the pointer"
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("held since").wait_for(state="hidden")
+
+
 def test_a_log_without_a_line_says_what_to_do(page: Page, demo: LiveGateway) -> None:
     page.goto(f"{demo.url}/logs?level=warning&q=no-line-has-this")
     page.get_by_text("No line matches “no-line-has-this” from level warning on.").wait_for()
