@@ -183,6 +183,21 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
+DIRECT_SENDER = "gateway.direct_sender"
+"""The scope's key for a DirectSender, which the gateway's own server puts there."""
+
+
+class DirectSender(Protocol):
+    """Sends pieces of a response's body without a coroutine."""
+
+    @property
+    def can_send(self) -> bool:
+        """True when the response has begun, the client is there, and it reads what is sent."""
+
+    def send_piece(self, piece: bytes) -> None:
+        """Do what ASGI's `send` does with a piece that is not the last. Call it only when `can_send`."""
+
+
 class StreamPieces(Protocol):
     """The bytes of a stream, piece by piece."""
 

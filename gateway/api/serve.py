@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from accounts.values.sanitize import truncate
 from gateway.api.application import (
+    DIRECT_SENDER,
     ApiRequest,
     ApiResponse,
     EventStream,
@@ -30,6 +31,8 @@ from gateway.timeouts import NEVER, Waiting, timeouts
 from gateway.translation.request.structured_output import requested_schema
 
 if TYPE_CHECKING:
+    from gateway.api.application import DirectSender
+    from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.dialects.base import Dialect
     from gateway.preparation.request import RequestSummary
     from gateway.preparation.translator import ReadRequest
@@ -111,7 +114,7 @@ class _Exchange:
                 raise
             return self._as_stream(None, self.last_event(error))
         context.progress = {}  # which only another attempt would need
-        stream = self._as_stream(answer)
+        stream = self._as_stream(answer, sender=request.scope.get(DIRECT_SENDER))
         try:
             await pings.end()
         except BaseException:
@@ -119,9 +122,11 @@ class _Exchange:
             raise
         return stream
 
-    def _as_stream(self, answer: AnyAnswer | None, last: bytes = b"") -> EventStream:
+    def _as_stream(
+        self, answer: AnyAnswer | None, last: bytes = b"", sender: DirectSender | None = None
+    ) -> EventStream:
         headers = {} if answer is None else _upstream_headers(answer)
-        return EventStream(_Pieces(self, answer, last), headers)
+        return EventStream(_Pieces(self, answer, last, sender), headers)
 
     async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
         gateway = self.gateway
@@ -166,19 +171,35 @@ class _Exchange:
 
 class _Pieces:
     """The bytes of a stream: one piece for the events that arrived together, and after a failure the error
-    event. This is an iterator, since the event loop would keep track of an async generator."""
+    event. This is an iterator, since the event loop would keep track of an async generator. With a sender,
+    pieces that arrive while the iterator waits are sent at once, and the iterator returns the others."""
 
-    __slots__ = ("_answer", "_batches", "_encoded", "_exchange", "_last")
+    __slots__ = ("_answer", "_batches", "_encoded", "_exchange", "_last", "_sender")
 
-    def __init__(self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes) -> None:
+    def __init__(
+        self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes, sender: DirectSender | None
+    ) -> None:
         self._exchange = exchange
         self._answer = answer
         self._batches = None if answer is None else answer.batches()
         self._encoded = exchange.dialect.event_encoder()
         self._last = last
+        self._sender = sender
+        if sender is not None and isinstance(answer, Answer):
+            answer.push_to(self._send)
 
     def __aiter__(self) -> _Pieces:
         return self
+
+    def _send(self, events: list[StreamEvent]) -> bool:
+        """Send the events as a piece, unless the client is slow or gone."""
+        sender = self._sender
+        if sender is None or not sender.can_send:
+            return False
+        piece = self._encoded(events)
+        self._exchange.record.response_bytes += len(piece)
+        sender.send_piece(piece)
+        return True
 
     @property
     def is_at_end(self) -> bool:

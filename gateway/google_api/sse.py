@@ -80,6 +80,10 @@ class ChunkReader:
         if self._is_plain_json:
             self._keep(data)
             return []
+        if not (self._line or self._data or self._ends_with_cr) and len(data) <= self._quick_bytes:
+            only_one = _only_text_chunk(data)
+            if only_one is not None:
+                return [only_one]
         chunks: list[AnyChunk] = []
         if not self._data and not self._ends_with_cr:
             data = self._receive_whole_events(data, chunks)
@@ -177,6 +181,21 @@ class ChunkReader:
         self._data_size = 0
         if data.strip():
             chunks += _objects_in(data)
+
+
+def _only_text_chunk(data: bytes) -> TextChunk | None:
+    """Return the chunk of an event that came alone, as most do, if it is a TextChunk; None for anything
+    else."""
+    if not data.startswith(b"data:") or data.count(b"\n") != 2 or _may_be_deep([data]):
+        return None
+    end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
+    if not data.endswith(end) or data.count(b"\r") != end.count(b"\r"):
+        return None
+    text = data[5:]  # JSON ignores the line ends
+    try:
+        return read_wrapped_text_chunk(text).response if WRAPPER in text else read_text_chunk(text)
+    except NOT_ONLY_TEXT:
+        return None
 
 
 def _values_of(texts: list[bytes]) -> list[AnyChunk]:

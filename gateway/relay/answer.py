@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accounts.failures import UpstreamError
@@ -42,10 +44,12 @@ class Answer:
         "_first",
         "_idle_seconds",
         "_last_sent",
+        "_pushed",
         "_reader",
         "_received_bytes",
         "_response",
         "_returned_events",
+        "_send",
         "_was_read_to_its_end",
         "checks_calls",
         "lease",
@@ -84,6 +88,9 @@ class Answer:
         """False after an empty list was returned last."""
         self._last_sent = self._content_at = 0.0
         """When the events returned last had been sent, and when content arrived last; time.monotonic()."""
+        self._send: Callable[[list[StreamEvent]], bool] | None = None
+        self._pushed: list[StreamEvent] | Exception | None = None
+        """Events that `_push` could not send, or its failure, for the iterator that waits meanwhile."""
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
@@ -145,14 +152,14 @@ class Answer:
         if self._returned_events:
             self._content_at = now  # a slow reader is not an idle upstream
         while not self._ended:
-            idle_ends_at = self._content_at + self._idle_seconds
-            wait_until = min(idle_ends_at, self._last_sent + KEEP_ALIVE_SECONDS)
+            wait_until = min(self._idle_ends_at, self._last_sent + KEEP_ALIVE_SECONDS)
             try:
                 if (failure := self._failure or self._failure_at_end) is not None:
                     raise failure
-                events = self._events_in(await self._response.read(wait_until - now))
+                data = await self._response.read(wait_until - now)
+                events = self._events_in(data) if self._pushed is None else self._take_pushed()
             except TimeoutError:
-                if wait_until == idle_ends_at:
+                if self._idle_ends_at <= self._last_sent + KEEP_ALIVE_SECONDS:
                     raise self._silence() from None
                 self._returned_events = False
                 return []
@@ -161,19 +168,60 @@ class Answer:
             except (MalformedStream, TransportFailed, BrokenAnswer) as error:
                 raise UpstreamFailed(f"The answer broke off: {error}.") from error
             now = time.monotonic()
-            self._note_content(events, now, idle_ends_at)
+            self._note_content(events, now)
             # Bytes without an event, such as comments, do not reach the client, which then needs a ping.
             if events or now - self._last_sent >= KEEP_ALIVE_SECONDS:
                 self._returned_events = bool(events)
                 return events
         raise StopAsyncIteration
 
-    def _note_content(self, events: list[StreamEvent], now: float, idle_ends_at: float) -> None:
+    def push_to(self, send: Callable[[list[StreamEvent]], bool]) -> None:
+        """Give events that arrive while the iterator waits to `send`, without waking the task that waits.
+        `send` returns False when it cannot send now: then the iterator returns them, as it returns whatever
+        is not only content: the end, a failure, bytes without an event. An HTTP client may be unable to do
+        this; then the iterator returns everything."""
+        self._send = send
+        in_this_context = partial(copy_context().run, self._push)  # type: ignore[call-arg]
+        self._response.push_to(in_this_context)
+
+    def _push(self, data: bytes) -> float:
+        """Send the events in bytes that have just arrived. Returns the seconds until a ping or the end of the
+        model's silence is due; 0 when the iterator has to go on."""
+        assert self._send is not None
+        try:
+            events = self._events_in(data)
+            self._pushed = events
+            if (
+                events
+                and self._reader.has_content
+                and not self._ended
+                and self._failure is self._failure_at_end is None
+                and self._send(events)
+            ):
+                self._pushed = None
+                self._returned_events = True
+                self._last_sent = self._content_at = time.monotonic()
+                return min(self._idle_seconds, KEEP_ALIVE_SECONDS)
+        except Exception as error:  # for the task that reads
+            self._pushed = error
+        return 0.0
+
+    def _take_pushed(self) -> list[StreamEvent]:
+        pushed, self._pushed = self._pushed, None
+        if isinstance(pushed, Exception):
+            raise pushed
+        return pushed or []
+
+    @property
+    def _idle_ends_at(self) -> float:
+        return self._content_at + self._idle_seconds
+
+    def _note_content(self, events: list[StreamEvent], now: float) -> None:
         """Note when content arrived. Comments, empty lines and usage do not count as content, since they
         could come for ever. Raises GatewayError when there was none for too long."""
         if self._reader.has_content:
             self._content_at = now
-        elif not events and self._failure is None and now >= idle_ends_at:
+        elif not events and self._failure is None and now >= self._idle_ends_at:
             raise self._silence()
 
     def _silence(self) -> UpstreamTimedOut:

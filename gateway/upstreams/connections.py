@@ -33,6 +33,8 @@ from gateway.upstreams.response import Response, TransportFailed, TransportTimed
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
 
+    from gateway.upstreams.response import Receiver
+
 
 MAX_CONNECTIONS = 10_000
 KEEP_WARM_SECONDS = 75.0
@@ -114,6 +116,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         "_permit",
         "_pieces",
         "_pool",
+        "_read_until",
+        "_receiver",
         "_timeouts",
         "_transport",
         "_waiter",
@@ -143,6 +147,9 @@ class ModelConnection(asyncio.Protocol, Waiting):
         """The list of idle connections that has it, while it is idle; else None."""
         self.has_been_used = False
         self._failure: TransportFailed | None = None
+        self._receiver: Receiver | None = None
+        self._read_until = NEVER
+        """The deadline of `read`; 0 when the receiver wants it to return."""
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by the parser, without a call of Python for each chunk
         self._parser = httptools.HttpResponseParser(self)
@@ -205,9 +212,11 @@ class ModelConnection(asyncio.Protocol, Waiting):
     async def read(self, timeout_seconds: float) -> bytes:
         """Do what Response.read does."""
         if not (self._pieces or self.is_complete):
-            deadline = self._loop.time() + timeout_seconds
+            self._read_until = self._loop.time() + timeout_seconds
             while not (self._pieces or self.is_complete):
-                await self._change(deadline)
+                await self._change(self._read_until)
+                if not self._read_until:
+                    return b""
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._buffered = 0
@@ -215,6 +224,22 @@ class ModelConnection(asyncio.Protocol, Waiting):
             self._is_reading = True
             self._transport.resume_reading()
         return data
+
+    def push_to(self, receiver: Receiver) -> None:
+        """Do what Response.push_to does, until the answer's end."""
+        self._receiver = receiver
+
+    def _push(self, receiver: Receiver) -> None:
+        """Give what has arrived to the receiver. Wake `read` when the receiver says so."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered = 0
+        seconds = receiver(data)
+        if seconds:
+            self._read_until = self.deadline = self._loop.time() + seconds
+        else:
+            self._read_until = 0.0
+            self._wake()
 
     @property
     def is_at_end(self) -> bool:
@@ -255,6 +280,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if not self._has_ended_well():
             self.close()
             return
+        self._receiver = None
         self._forget_answer()
         self.has_been_used = True
         self._pool = pool
@@ -273,6 +299,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
             with suppress(ValueError):
                 self._pool.remove(self)
             self._pool = None
+        self._receiver = None
         if self._failure is None:
             self._failure = BrokenConnection("the connection was closed")
         self._transport.abort()
@@ -302,6 +329,9 @@ class ModelConnection(asyncio.Protocol, Waiting):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse("headers without an end")
         if self._failure is not None:
+            return
+        if self._receiver is not None and self._pieces and self._waiter is not None:
+            self._push(self._receiver)
             return
         self._buffered += len(data)
         if self._buffered > READ_BUFFER_BYTES and not self.is_complete:
@@ -390,6 +420,10 @@ class ConnectedResponse(Response):
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
         assert self._connection is not None, "the connection has been released"
         return self._connection.read(timeout_seconds)
+
+    def push_to(self, receiver: Receiver) -> None:
+        if self._connection is not None:
+            self._connection.push_to(receiver)
 
     @property
     def is_at_end(self) -> bool:

@@ -8,7 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
+
+    Receiver = Callable[[bytes], float]
+    """Takes bytes of a body that have just arrived. Returns the seconds for which `read` waits on; with 0 it
+    returns."""
 
 ERROR_BODY_BYTES = 256 * 1024
 
@@ -41,11 +45,15 @@ class Response(ABC):
 
     @abstractmethod
     def read(self, timeout_seconds: float) -> Coroutine[Any, Any, bytes]:
-        """Return the bytes that have arrived, at least one; b"" at the end.
+        """Return the bytes that have arrived, at least one; b"" at the end, and when a receiver says so.
 
         Raises TimeoutError when nothing has arrived in that time; no data is lost, and `read` may be called
         again. Raises TransportFailed when the connection breaks.
         """
+
+    def push_to(self, receiver: Receiver) -> None:  # noqa: B027  # not every HTTP client can
+        """Give bytes that arrive while `read` waits to `receiver`, as they arrive, instead of to `read`. This
+        saves the event loop's work of waking a task."""
 
     @property
     @abstractmethod

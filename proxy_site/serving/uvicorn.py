@@ -20,7 +20,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from gateway.api.application import send_error
+from gateway.api.application import DIRECT_SENDER, send_error
 from gateway.bodies.arrival import WHOLE_BODY
 from gateway.bodies.hang_up import ON_GONE
 from gateway.errors import OUR_FAULT, GatewayError
@@ -447,6 +447,7 @@ class GatewayProtocol(HttpToolsProtocol):
             cycle.transport = LingeringTransport(self.transport, self._linger)
         elif cycle.has_whole_body:
             scope[WHOLE_BODY] = cycle.take_body
+        scope[DIRECT_SENDER] = cycle
         try:
             await self.config.loaded_app(scope, cycle.receive, cycle.send)
         except asyncio.CancelledError:

@@ -163,6 +163,19 @@ class RequestCycle:
                 self.transport.close()
             self._protocol.on_response_complete()
 
+    @property
+    def can_send(self) -> bool:
+        """Do what DirectSender.can_send does."""
+        has_begun = self.response_started and not (self._head or self.response_complete)
+        return has_begun and not (self.disconnected or self._flow.write_paused)
+
+    def send_piece(self, piece: bytes) -> None:
+        """Do what DirectSender.send_piece does."""
+        if self._is_chunked:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            self._write(piece, ends=False)
+
     def _head_of(self, status: int, headers: Sequence[Header]) -> bytes:
         names, values = zip(*headers, strict=True) if headers else ((), ())
         known = _known_names(names)
