@@ -80,10 +80,9 @@ class ChunkReader:
         if self._is_plain_json:
             self._keep(data)
             return []
-        if not (self._line or self._data or self._ends_with_cr) and len(data) <= self._quick_bytes:
-            only_one = _only_text_chunk(data)
-            if only_one is not None:
-                return [only_one]
+        chunk = self._receive_one_text(data)
+        if chunk is not None:
+            return [chunk]
         chunks: list[AnyChunk] = []
         if not self._data and not self._ends_with_cr:
             data = self._receive_whole_events(data, chunks)
@@ -114,6 +113,22 @@ class ChunkReader:
             self._is_at_start = False
             self._is_plain_json = start[:1] in b"{["
         return start
+
+    def _receive_one_text(self, data: bytes) -> TextChunk | None:
+        """Return the chunk of an event that came whole and alone, as most do while a model writes, if it is a
+        TextChunk. Returns None, and has read nothing, for anything else."""
+        if self._line or self._data or self._ends_with_cr or len(data) > self._quick_bytes:
+            return None
+        if not data.startswith(b"data:") or data.count(b"\n") != 2 or _may_be_deep([data]):
+            return None
+        end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
+        if not data.endswith(end) or data.count(b"\r") != end.count(b"\r"):
+            return None
+        text = data[5:]  # JSON ignores the line ends
+        try:
+            return read_wrapped_text_chunk(text).response if WRAPPER in text else read_text_chunk(text)
+        except NOT_ONLY_TEXT:
+            return None
 
     def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the
@@ -181,21 +196,6 @@ class ChunkReader:
         self._data_size = 0
         if data.strip():
             chunks += _objects_in(data)
-
-
-def _only_text_chunk(data: bytes) -> TextChunk | None:
-    """Return the chunk of an event that came alone, as most do, if it is a TextChunk; None for anything
-    else."""
-    if not data.startswith(b"data:") or data.count(b"\n") != 2 or _may_be_deep([data]):
-        return None
-    end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
-    if not data.endswith(end) or data.count(b"\r") != end.count(b"\r"):
-        return None
-    text = data[5:]  # JSON ignores the line ends
-    try:
-        return read_wrapped_text_chunk(text).response if WRAPPER in text else read_text_chunk(text)
-    except NOT_ONLY_TEXT:
-        return None
 
 
 def _values_of(texts: list[bytes]) -> list[AnyChunk]:

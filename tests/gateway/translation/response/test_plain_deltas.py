@@ -46,6 +46,9 @@ ERRORS = (UpstreamError, EmptyAnswer, BrokenAnswer, MalformedStream)
 class LineReader(ChunkReader):
     """Reads every event line by line."""
 
+    def _receive_one_text(self, data: bytes) -> TextChunk | None:
+        return None
+
     def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         return data
 
@@ -105,6 +108,8 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     ]
     if draw(st.integers(0, 4)) == 0:
         with_insertions(draw, written, BETWEEN)
+    if draw(st.booleans()):
+        return written  # each event came alone
     data = b"".join(written)
     cuts = sorted(draw(st.lists(st.integers(0, len(data)), max_size=4)))
     return [data[start:end] for start, end in itertools.pairwise([0, *cuts, len(data)])]
