@@ -88,5 +88,5 @@ def test_a_circle_that_nobody_sees_ends_at_the_limit_of_an_account(
         emulator.state.peer = None
 
     assert answer.status_code == 504
-    # One more begins when the first hangs up, and ends with it.
-    assert len(emulator.state.log.entries("messages")) in {most, most + 1}
+    # One more may begin when one hangs up, and ends with it.
+    assert most <= len(emulator.state.log.entries("messages")) <= 2 * most
