@@ -3,6 +3,7 @@ the clock."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
@@ -32,6 +33,8 @@ CHIPS = {"errors", "open", "sort"}
 MARKED = {**{name: name for name in sorted(WITHOUT_CONTROL)}, "slower": "slower than"}
 """Filters that are shown as a mark beside the list, with the words for them."""
 SLOWEST = "slowest"
+WHOLE_ID = re.compile(r"req_[0-9a-f]{24}")
+"""Matches an id that the gateway has made (gateway/telemetry/request_ids.py)."""
 NAMES_OF_SEARCH = {"class": "request_class"}
 """The names of filters that Search names differently."""
 

@@ -21,7 +21,7 @@ from django_htmx.http import HttpResponseClientRedirect, push_url
 
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.explanation import Explanation, explain
-from dashboard.requests.filters import CHIPS, SLOWEST, TextSearch, readable_filters
+from dashboard.requests.filters import CHIPS, SLOWEST, WHOLE_ID, TextSearch, readable_filters
 from gateway.ledger import search, usage
 from gateway.ledger.retention import oldest_kept
 from gateway.models import HourlyUsage
@@ -52,7 +52,8 @@ CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest
 COUNTS = "counts"
 """The id of the element that loads the counts again."""
 BY_ID = "by-id"
-"""The id of the field of the overview that opens a request once it holds a whole id."""
+"""The id of the field of the overview that opens a request once it holds a whole id, or the page that says that
+no request has it."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 
@@ -102,8 +103,10 @@ def requests(request: HttpRequest) -> HttpResponse:
     ids = search.ids_like(filters.text) if filters.text else []
     if filters.before is None and ids == [filters.text]:
         return _to_page_of(request, filters.text)
+    is_unknown_id = not ids and WHOLE_ID.fullmatch(filters.text) is not None
     if request.htmx.target == BY_ID:  # type: ignore[attr-defined]
-        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+        address = HttpResponseClientRedirect(_address(filters))
+        return address if is_unknown_id else HttpResponse(status=HTTPStatus.NO_CONTENT)
     used = _used_names()
     text = TextSearch(filters.text, ids, _names_with(filters.text, used))
     found = Found() if problem else _find(filters, text, timezone.now())
@@ -111,6 +114,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "problem": problem,
         "found": found,
+        "is_unknown_id": is_unknown_id,
         "rows": [*found.still_open, *found.ended],
         "sentences": _sentences(found.ended) if filters.slowest_first else {},
         "chips": _chips(filters, _count_open(filters, found)),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.ledger.record import RequestRecord
 
 DAY = 86_400.0
+UNKNOWN_ID = "req_01a2159937ef7a7b7757c249"
 HOSTILE = '"><script>alert(1)</script>'
 
 
@@ -197,10 +198,24 @@ def test_the_field_of_the_overview_opens_a_whole_id_and_changes_nothing_for_anot
     as_asked = {"HX-Request": "true", "HX-Target": "by-id"}
     assert 'id="by-id"' in operator.get("/").content.decode()
     assert operator.get("/requests?q=req_12", headers=as_asked)["HX-Redirect"] == "/requests/req_12"
-    for text in ("req_1", "", "req_123"):
+    for text in ("req_1", "", "req_123", UNKNOWN_ID[:-1]):
         answer = operator.get("/requests", {"q": text}, headers=as_asked)
         assert (answer.status_code, answer.content) == (204, b""), text
         assert "HX-Push-Url" not in answer
+
+
+def test_an_id_that_no_request_has_is_said_to_be_unknown(operator: Client) -> None:
+    keep(a_record(request_id="req_12"))
+    page = operator.get("/requests", {"q": UNKNOWN_ID}).content.decode()
+    assert "No request has this id." in page
+    assert "Older than 7 days" not in page, "ids are looked for in the whole ledger"
+    assert "Nothing matches in the last 7 days" in (
+        operator.get("/requests", {"q": UNKNOWN_ID[:-1]}).content.decode()
+    )
+
+    from_the_overview = {"HX-Request": "true", "HX-Target": "by-id"}
+    answer = operator.get("/requests", {"q": UNKNOWN_ID}, headers=from_the_overview)
+    assert answer["HX-Redirect"] == f"/requests?q={UNKNOWN_ID}"
 
 
 def test_a_filter_begins_with_seven_days(operator: Client) -> None:
