@@ -93,22 +93,14 @@ def asked_names(
     others.sort(key=lambda name: (-asked[name], name))
     found: list[AskedNames] = []
     for name in (*ASKED_BY_CLAUDE_CODE, *others[:MOST_ASKED]):
-        _add(found, _answered(name, asked.get(name, 0), chosen(name), accounts, header_mode))
+        _add(found, answered(name, asked.get(name, 0), chosen(name), accounts, header_mode))
     return found
 
 
-def _add(found: list[AskedNames], more: AskedNames) -> None:
-    """Add a name, to the row of names that are answered alike if there is one."""
-    for place, one in enumerate(found):
-        if more.is_offered and one.ways == more.ways:
-            found[place] = replace(one, names=[*one.names, *more.names], asked=one.asked + more.asked)
-            return
-    found.append(more)
-
-
-def _answered(
+def answered(
     name: str, asked: int, chosen: Chosen, accounts: Sequence[Serving], header_mode: HeaderMode
 ) -> AskedNames:
+    """Return what answers one name. `asked` is the number of its requests."""
     own = _ways(chosen.models, accounts, header_mode)
     further = [
         way for models in chosen.fallbacks for way in _ways(models, accounts, header_mode, is_fallback=True)
@@ -121,6 +113,15 @@ def _answered(
         back_at=min(returns, default=None),
         is_offered=bool(own),
     )
+
+
+def _add(found: list[AskedNames], more: AskedNames) -> None:
+    """Add a name, to the row of names that are answered alike if there is one."""
+    for place, one in enumerate(found):
+        if more.is_offered and one.ways == more.ways:
+            found[place] = replace(one, names=[*one.names, *more.names], asked=one.asked + more.asked)
+            return
+    found.append(more)
 
 
 def _ways(

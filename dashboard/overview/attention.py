@@ -43,13 +43,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice. `at` follows the text: the time since when or until when it applies."""
+    """A notice. `at` follows the text, or `further` if there is some: the time since when or until when it
+    applies."""
 
     rank: Rank
     subject: str
     text: str
     actions: tuple[Action, ...] = ()
     at: datetime | None = None
+    further: str = ""
+    """What is to be done, in full."""
     is_account: bool = False
     """True when `subject` is the name of an account."""
 
@@ -68,9 +71,10 @@ def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> 
     return Notice(
         Rank.ACCOUNT,
         name,
-        f"{action.problem}. {action.what_to_do}" + (" Since" if action.since else ""),
+        f"{action.problem}.",
         tuple(actions),
         action.since,
+        f"{action.what_to_do}{' Since' if action.since else ''}",
         is_account=True,
     )
 

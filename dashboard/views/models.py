@@ -15,23 +15,18 @@ from django.http import HttpResponseRedirect
 from accounts.live_settings import live
 from accounts.operators import audit
 from dashboard.account_pools import read_account_pools
-from dashboard.asked_models import Chosen, asked_names
-from dashboard.model_rows import Serving, model_rows, offered_models
+from dashboard.answering import chosen_now, serving_of
+from dashboard.asked_models import asked_names
+from dashboard.model_rows import model_rows, offered_models
 from dashboard.overview.status_line import status_of_families
 from dashboard.pages import operator_page, render_page
 from gateway.ledger import usage
 from gateway.models import ModelRoute, read_routes
-from gateway.routing import resolution
-from gateway.service import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
-
-    from dashboard.account_pools import AccountPools
-    from gateway.routing.routes import Routes
 
 SPAN = timedelta(days=7)
 DONE = {"pin": "Pinned", "unpin": "Unpinned", "hide": "Hid", "show": "Showed", "unmap": "Unmapped"}
@@ -53,7 +48,7 @@ def models(request: HttpRequest) -> HttpResponse:
     offered, routes = offered_models(), read_routes()
     used = usage.over(SPAN, "models", _by_model)
     accounts = read_account_pools()
-    serving = [_serving(one) for one in accounts]
+    serving = [serving_of(one) for one in accounts]
     requests = {name: total.requests for name, total in used.items()}
     mode = live("GEMINI_HEADER_MODE")
     rows = model_rows(offered, routes, serving, requests, header_mode=mode)
@@ -61,7 +56,7 @@ def models(request: HttpRequest) -> HttpResponse:
         "families": status_of_families(one.status for one in accounts),
         "unusable": [one.account for one in accounts if not one.account.is_usable],
         "asked": asked_names(
-            usage.over(SPAN, "names", usage.newest_names), partial(_chosen, routes, offered), serving, mode
+            usage.over(SPAN, "names", usage.newest_names), partial(chosen_now, routes, offered), serving, mode
         ),
         "rows": [row for row in rows if row.is_of_interest],
         "others": [row for row in rows if not row.is_of_interest],
@@ -71,40 +66,6 @@ def models(request: HttpRequest) -> HttpResponse:
         "form": form,
     }
     return render_page(request, "models.html", context, status=400 if form.errors else 200)
-
-
-def _serving(one: AccountPools) -> Serving:
-    account = one.account
-    cost_rank = int(account.is_paid and live("PAID_ACCOUNTS_LAST"))
-    return Serving(
-        one.is_used,
-        [*one.pools, *one.models_at_limit],
-        str(account),
-        one.models,
-        account.kind,
-        (account.priority, cost_rank),
-        one.limited_until,
-    )
-
-
-def _chosen(routes: Routes, offered: Collection[str], name: str) -> Chosen:
-    """Return what the relay would choose for the name now; no models in a process that serves no requests."""
-    gateway = running_gateway()
-    if gateway is None:
-        return Chosen({})
-    choice, route = gateway.relay.choice, routes.route(name)
-    models = choice.choose(name, None, route.upstream_model).models
-    fallbacks: Sequence[str] = ()
-    if models and live("FALLBACK"):
-        model_id = next(iter(models.values())).listed_id
-        fallbacks = routes.fallback_chain(name, model_id, offered) or resolution.fallback_chain(
-            model_id, offered, thinking=None
-        )
-    return Chosen(
-        models,
-        [choice.of_id(one, None).models for one in fallbacks],
-        routes.routed_name(name) if route.upstream_model else "",
-    )
 
 
 def _by_model(since: datetime) -> dict[str, usage.Totals]:

@@ -15,6 +15,7 @@ from accounts.kinds.families import OTHERS
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
 from dashboard.account_pools import ShownQuota, outlooks_now, read_account_pools
+from dashboard.answering import answered_now
 from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
 from dashboard.overview import attention
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 NEWEST = 8
 MOST_QUOTAS = 8
 MOST_DRY = 3
+ASKED = "opus"
+"""The name that Claude Code asks for, of which the page says what answers it."""
 SHOWN = ("requests", "failed", "interrupted", *TOKEN_COLUMNS)
 """The columns of usage.Totals that the tiles show."""
 RECENT = timedelta(minutes=5)
@@ -80,22 +83,27 @@ def overview(request: HttpRequest) -> HttpResponse:
     night_ends_at = end_of_tonight(timezone.localtime(now))
     volume, times = _volume(SPANS[span]), usage.over(SPANS[span], "times", usage.newest_times)
     shown = _read_requests(times, now - SPANS[span] if volume["failed"] else None)
+    tonight = tonight_of(
+        {family: found.outlook for family, found in outlooks.items()},
+        timezone.localtime(now),
+        [family for family, found in outlooks.items() if found.keys],
+    )
     context = {
         "span": span,
         "spans": list(SPANS),
         "families": families,
-        "other_model": _other_model(accounts),
+        "other_models": _other_models(accounts),
         "dry": dry[:MOST_DRY],
         "more_dry": max(0, len(dry) - MOST_DRY),
-        "tonight": [
-            (one, outlooks[one.family])
-            for one in tonight_of(
-                {family: found.outlook for family, found in outlooks.items()},
-                timezone.localtime(now),
-                [family for family, found in outlooks.items() if found.keys],
-            )
+        "tonight": [(one, outlooks[one.family]) for one in tonight],
+        "all_last": all(one.lasts for one in tonight),
+        "weeks": [
+            (one.family, found, week)
+            for one in tonight
+            if (week := (found := outlooks[one.family]).week_runs_out) is not None
         ],
         "night_ends_at": None if is_midnight(night_ends_at) else night_ends_at,
+        "asked": answered_now(ASKED, accounts),
         "notices": attention.in_order(_notices(accounts, families, now)),
         **volume,
         **_first_events(times),
@@ -114,11 +122,9 @@ def overview(request: HttpRequest) -> HttpResponse:
     return render_page(request, "overview.html", context)
 
 
-def _other_model(accounts: list[AccountPools]) -> str:
-    """Return a model of the accounts that offer neither Claude nor Gemini; "" when none is known."""
-    return min(
-        (model for one in accounts if OTHERS in one.families for model in one.models or ()), default=""
-    )
+def _other_models(accounts: list[AccountPools]) -> list[str]:
+    """Return the models of the accounts that offer neither Claude nor Gemini, as far as they are known."""
+    return sorted({model for one in accounts if OTHERS in one.families for model in one.models or ()})
 
 
 def _steps(accounts: list[AccountPools], newest: list[RequestLog]) -> list[Step]:

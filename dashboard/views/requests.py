@@ -52,8 +52,8 @@ CHOICES = {"all": {}, "failed": {"errors": "1"}, "open": {"open": "1"}, "slowest
 COUNTS = "counts"
 """The id of the element that loads the counts again."""
 BY_ID = "by-id"
-"""The id of the field of the overview that opens a request once it holds a whole id, or the page that says that
-no request has it."""
+"""The id of the field of the overview that opens a request once it holds a whole id, or the page that says
+that no request has it."""
 HAS_ENDED = Q(duration_seconds__isnull=False) | Q(problem__isnull=False)
 
 

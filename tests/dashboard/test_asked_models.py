@@ -118,7 +118,7 @@ def two_kinds(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     )
     choice = ModelChoice(cast("AccountsService", service), Routes)
     gateway = SimpleNamespace(accounts=service, relay=SimpleNamespace(choice=choice))
-    for module in ("dashboard.views.models", "dashboard.model_rows"):
+    for module in ("dashboard.answering", "dashboard.model_rows"):
         monkeypatch.setattr(f"{module}.running_gateway", lambda: gateway)
     monkeypatch.setattr("dashboard.account_pools.running_service", lambda: service)
 

@@ -132,8 +132,8 @@ def test_the_page_counts_ready_accounts_as_the_overview_does(operator: Client) -
 
     overview, page = (operator.get(path).content.decode() for path in ("/", "/models"))
 
-    assert "Claude: yes, 2 of its 3 accounts ready" in text_of(overview)
-    assert "Gemini: yes, 1 of its 3 accounts ready" in text_of(overview)
+    assert "Claude: yes 2 of 3 accounts" in text_of(overview)
+    assert "Gemini: yes 1 of 3" in text_of(overview)
     assert "Ready now: Claude 2 of 3 accounts, Gemini 1 of 3 accounts." in text_of(page)
 
 

@@ -33,7 +33,7 @@ def test_a_time_is_said_to_be_since_when() -> None:
 
     notice = attention.of_account("ada", action, [])
 
-    assert (notice.text, notice.at) == ("Sign-in expired. Sign in again. Since", since)
+    assert (notice.text, notice.further, notice.at) == ("Sign-in expired.", "Sign in again. Since", since)
 
 
 @pytest.mark.parametrize(("failed", "requests"), [(0, 0), (9, 9), (2, 10), (20, 100)])

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pytest_django.fixtures import DjangoAssertNumQueries
 
 
+NBSP = "\N{NO-BREAK SPACE}"
+
+
 def add_accounts(count: int) -> None:
     now = timezone.now()
     for number in range(count):
@@ -46,14 +49,14 @@ def test_queries_do_not_grow_with_accounts(
 def test_the_first_line_tells_how_it_stands(operator: Client) -> None:
     add_accounts(3)
     page = operator.get("/").content.decode()
-    assert "Claude: yes, 2 of its 3 accounts ready." in page
-    assert "✓ Claude ✓ Gemini" in page
+    assert "Claude: yes 2 of 3 accounts ✓ Gemini: yes 2 of 3 " in unescape(text_of(page)).replace(NBSP, " ")
+    assert "<title>✓ Claude ✓ Gemini " in page
 
 
 def test_a_family_without_a_ready_account_is_told_with_its_return(operator: Client) -> None:
     add_accounts(1)
     page = text_of(operator.get("/").content.decode())
-    assert re.search(r"✕\sClaude: no, 0 of its 1 account ready, back at \d\d:\d\d\.", unescape(page))
+    assert re.search(r"✕\sClaude: no, back at \d\d:\d\d 0 of 1 account ", unescape(page))
 
 
 def test_keys_count_for_their_own_models_only(operator: Client) -> None:
@@ -61,8 +64,8 @@ def test_keys_count_for_their_own_models_only(operator: Client) -> None:
     for number, kind in enumerate(("gemini", "anthropic", "compatible")):
         Account.objects.create(kind=kind, given_name=f"{kind} key {number}", terms_accepted_at=timezone.now())
     page = operator.get("/").content.decode()
-    assert "Claude: yes, 3 of its 4 accounts ready." in page
-    assert "Other models: yes, 1 account ready." in page
+    assert "Claude: yes 3 of 4 accounts " in text_of(page)
+    assert "Other models: yes 1 of 1 " in text_of(page)
     assert "3 more accounts</a> tell no quota" in page
 
 
@@ -80,13 +83,18 @@ def test_dry_accounts_are_named(operator: Client) -> None:
     page = operator.get("/").content.decode()
 
     assert re.search(
-        r'<b><a href="/accounts/\d+" data-private>a0@example.com</a></b> is out of quota for Claude, '
-        r"back at <b><time",
+        r'<a href="/accounts/\d+" data-private>a0@example.com</a> \(Claude\) back at <b><time',
         page,
     )
-    assert page.count("is out of quota for Gemini, back at <b>") == 2
+    assert page.count("(Gemini) back at <b>") == 2
     assert "and 3 more" in page
-    assert page.index("Tonight:") < page.index("is out of quota") < page.index("Span of time")
+    assert re.findall("<dt>([^<]+)</dt>", page) == ["Empty", "Tonight", "To do", "Hangs", "Requests"]
+
+
+def test_without_a_dry_account_the_page_says_none(operator: Client) -> None:
+    add_accounts(3)
+    QuotaSnapshot.objects.update(remaining_fraction=0.5)
+    assert " Empty none Tonight " in text_of(operator.get("/").content.decode())
 
 
 def text_of(page: str) -> str:
@@ -106,8 +114,9 @@ def test_whether_it_lasts_until_tonight_is_one_sentence_for_each_family(operator
     page = text_of(operator.get("/").content.decode())
 
     clock = r"\d\d:\d\d"
-    assert re.search(rf"! Tonight: Claude runs out about {clock} and is back at {clock}\.", page)
-    assert re.search(rf"✕ Tonight: Gemini is empty until {clock}\.", page)
+    assert re.search(
+        rf"Tonight ! Claude runs out about {clock}, back at {clock} ✕ Gemini is empty until {clock} ", page
+    )
 
 
 def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> None:
@@ -124,7 +133,7 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
     page = text_of(operator.get("/").content.decode())
 
     assert re.search(
-        r"✓ Tonight: Claude lasts past (midnight|\d\d:\d\d)\. The quotas in use reset by \d\d:\d\d; "
+        r"Tonight ✓ Claude lasts past (midnight|\d\d:\d\d) .* Claude: the quotas in use reset by \d\d:\d\d; "
         r"ada@example.com is empty at \d\d:\d\d, then linus@example.com carries on\.",
         page,
     )
@@ -134,10 +143,10 @@ def test_who_ends_first_is_named_while_another_carries_on(operator: Client) -> N
 @pytest.mark.parametrize(
     ("before", "said"),
     [
-        (0.95, "✓ This week: yes, Claude lasts."),
+        (0.95, "Claude lasts this week."),
         (
             None,
-            "? This week: how long Claude lasts is not known yet: its use was seen too briefly.",
+            "How long Claude lasts this week is not known yet: its use was seen too briefly.",
         ),
     ],
 )
@@ -172,12 +181,12 @@ def test_a_week_that_runs_out_is_told_with_its_return(operator: Client) -> None:
     page = text_of(operator.get("/").content.decode())
 
     clock = r"\d\d:\d\d"
-    assert re.search(rf"! This week: Claude runs out about {clock} and is back at \d+ \w+ {clock}\.", page)
+    assert re.search(rf"This week ! Claude runs out about {clock}, back at \d+ \w+ {clock} ", page)
 
     Account.objects.create(kind="anthropic", given_name="key 1", fingerprint="1", terms_accepted_at=now)
     assert re.search(
-        rf"! This week: the Google accounts run out of Claude about {clock} and are back at \d+ \w+ {clock}; "
-        r"until then key 1 carries on\.",
+        rf"This week ! the Google accounts run out of Claude about {clock}, back at \d+ \w+ {clock}; "
+        r"until then key 1 carries on ",
         text_of(operator.get("/").content.decode()),
     )
 
@@ -199,17 +208,20 @@ def test_keys_carry_on_where_the_google_accounts_run_out(operator: Client) -> No
     page = text_of(operator.get("/").content.decode())
 
     clock = r"\d\d:\d\d"
-    yes = r"✓ Tonight: {} lasts past (?:midnight|\d\d:\d\d)\. The Google accounts"
-    assert re.search(rf"{yes.format('Claude')} run out about {clock}, then key 0 carries on\.", page)
+    assert re.search(r"Tonight ✓ Claude lasts ✓ Gemini lasts past (?:midnight|\d\d:\d\d) ", page)
+    assert re.search(rf"Claude: the Google accounts run out about {clock}, then key 0 carries on\.", page)
     assert re.search(
-        rf"{yes.format('Gemini')} are empty until {clock}; 2 accounts with a key carry on\.", page
+        rf"Gemini: the Google accounts are empty until {clock}; 2 accounts with a key carry on\.", page
     )
 
     Cooldown.objects.create(
         account=Account.objects.get(kind="anthropic"), model_key=ALL_MODELS, kind="SPEND_LIMIT",
         until=now + timedelta(hours=1),
     )  # fmt: skip
-    assert "Tonight: Claude runs out" in text_of(operator.get("/").content.decode())
+    page = text_of(operator.get("/").content.decode())
+    assert re.search(
+        r"Tonight ! Claude runs out about .{5}, back at .{5} ✓ Gemini lasts past (midnight|\d\d:\d\d) ", page
+    )
 
 
 def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -> None:
@@ -330,7 +342,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        r"Slowest: 32 s . grace@example.com gave no answer for 30 s \(to the first event\)\s+Details",
+        r"Slowest 32 s: grace@example.com gave no answer for 30 s \(to the first event\)\s+Details",
         unescape(text_of(page)),
     )
 
@@ -354,9 +366,9 @@ def test_the_newest_failure_says_why_what_to_do_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     said = unescape(text_of(page))
     assert re.search(
-        r"Last failed: .{5,20} . Broke off: closed by the provider\. → Send it again\. Details", said
+        r"Last failed \d\d:\d\d: Broke off: closed by the provider\. → Send it again\. Details", said
     )
-    assert said.index("Last failed") < said.index("Slowest:") < said.index("First event")
+    assert said.index("Last failed") < said.index("Slowest ") < said.index("First event")
 
 
 def test_a_slow_answer_that_broke_off_is_not_taken_for_the_newest_failure(operator: Client) -> None:
@@ -367,15 +379,20 @@ def test_a_slow_answer_that_broke_off_is_not_taken_for_the_newest_failure(operat
         *(a_record(started_at=at - number) for number in range(20)),
     )
     page = operator.get("/").content.decode()
-    links = re.findall(r'<a href="/requests/(\w+)"><span>([\w ]+):', page)
-    assert links == [("req_last", "Last failed"), ("req_slow", "Slowest")]
+    links = re.findall(r'<dt>([\w ]+)</dt> <dd><a href="/requests/(\w+)">', page)
+    assert links == [("Last failed", "req_last"), ("Slowest", "req_slow")]
     assert "req_last" not in page.partition("Newest requests")[2], "it is not among the newest"
 
 
 @pytest.mark.parametrize(("hours", "is_shown"), [(2, True), (8, False)])
 def test_only_a_failure_of_the_span_is_named(operator: Client, hours: int, is_shown: bool) -> None:
-    keep(a_failed_record(started_at=time.time() - hours * 3600))
-    assert ("Last failed" in operator.get("/?span=6h").content.decode()) is is_shown
+    keep(
+        a_failed_record(started_at=time.time() - hours * 3600, request_id="req_failed"),
+        a_record(started_at=time.time() - 60),
+    )
+    page = operator.get("/?span=6h").content.decode()
+    assert ('<dt>Last failed</dt> <dd><a href="/requests/req_failed">' in page) is is_shown
+    assert ("<dt>Last failed</dt> <dd>none</dd>" in page) is not is_shown
 
 
 def test_a_limit_that_has_ended_is_no_reason_to_wait(operator: Client) -> None:
@@ -383,8 +400,8 @@ def test_a_limit_that_has_ended_is_no_reason_to_wait(operator: Client) -> None:
     error = f"1 account tried for m: ad…@e… quota. Next try in 5 min ({ago:%H:%M} UTC)."
     keep(a_failed_record(started_at=ago.timestamp(), problem="rate_limit_error", status=429, error=error))
     page = operator.get("/").content.decode()
-    examples, _, rest = page.partition('<div class="card examples">')[2].partition("</div>")
-    assert "→ Send it again: that is past." in text_of(examples)
+    row, _, rest = page.partition("<dt>Last failed</dt>")[2].partition("</div>")
+    assert "→ Send it again: that is past." in text_of(row)
     assert "→ Send it again: that is past." in text_of(rest)
 
 
@@ -393,7 +410,7 @@ def test_the_client_with_the_most_tokens_is_named_with_its_share(operator: Clien
     tries = {"few": [an_attempt()], "most": [an_attempt(), an_attempt()]}
     keep(*(a_record(client=client, attempts=each, started_at=at) for client, each in tries.items()))
     page = text_of(operator.get("/").content.decode())
-    assert re.search(r"Most used by most: 6\d\s% of the tokens ", unescape(page))
+    assert re.search(r"Most used by most, 6\d\s% of the tokens ", unescape(page))
 
 
 def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> None:
@@ -408,8 +425,10 @@ def test_a_failure_makes_its_tile_say_where_its_reason_is(operator: Client) -> N
 
 
 def test_nothing_is_said_of_the_slowest_request_while_none_is_slow(operator: Client) -> None:
-    keep(a_record(first_event_seconds=4.9))
-    assert "Slowest:" not in operator.get("/").content.decode()
+    keep(a_record(first_event_seconds=4.9, started_at=time.time() - 60))
+    page = operator.get("/").content.decode()
+    assert "Slowest none took 5 s to its first event " in text_of(page)
+    assert "<dt>Slowest</dt> <dd>none <" in page
 
 
 def test_requests_under_way_on_all_servers_are_counted(
@@ -429,11 +448,12 @@ def test_requests_under_way_on_all_servers_are_counted(
 
     page = operator.get("/").content.decode()
     assert 'data-live="in_flight">3<' in page
-    assert "0 waiting · none hangs" in text_of(page)
+    assert "Hangs none 3 in flight, 0 waiting " in text_of(page)
     RequestLog.objects.filter(pk__lt=3).update(started_at=timezone.now() - timedelta(seconds=61))
-    assert "0 waiting · 2 hang" in text_of(operator.get("/").content.decode())
+    hang = "! {} without an event for over 60 s, 3 in flight, 0 waiting "
+    assert hang.format(2) in text_of(operator.get("/").content.decode())
     RequestLog.objects.filter(pk=1).update(first_event_seconds=1.0)
-    assert "0 waiting · 1 hangs" in text_of(operator.get("/").content.decode())
+    assert hang.format(1) in text_of(operator.get("/").content.decode())
 
 
 def test_other_models_are_explained_by_one_of_them(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,4 +461,4 @@ def test_other_models_are_explained_by_one_of_them(operator: Client, monkeypatch
     service = SimpleNamespace(models_of={key.pk: ["qwen3-coder:30b", "gpt-oss:20b"]}.get)
     monkeypatch.setattr("dashboard.account_pools.running_service", lambda: service)
 
-    assert "Other models (gpt-oss:20b): yes, 1 account ready." in text_of(operator.get("/").content.decode())
+    assert "Other models: yes (gpt-oss:20b) 1 of 1 account " in text_of(operator.get("/").content.decode())
