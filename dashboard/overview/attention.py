@@ -53,8 +53,8 @@ class Notice:
     at: datetime | None = None
     further: str = ""
     """What is to be done, in full."""
-    is_account: bool = False
-    """True when `subject` is the name of an account."""
+    account_url: str = ""
+    """The page of the account that `subject` names; "" when it names none."""
 
     @property
     def level(self) -> str:
@@ -67,7 +67,7 @@ def of_client(problem: str, url: str) -> Notice:
     )
 
 
-def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> Notice:
+def of_account(name: str, url: str, action: RequiredAction, actions: Iterable[Action]) -> Notice:
     return Notice(
         Rank.ACCOUNT,
         name,
@@ -75,7 +75,7 @@ def of_account(name: str, action: RequiredAction, actions: Iterable[Action]) -> 
         tuple(actions),
         action.since,
         f"{action.what_to_do}{' Since' if action.since else ''}",
-        is_account=True,
+        url,
     )
 
 

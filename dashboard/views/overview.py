@@ -15,6 +15,7 @@ from accounts.kinds.families import OTHERS
 from accounts.models import ClientProblem
 from accounts.status.required_action import required_action
 from dashboard.account_pools import ShownQuota, outlooks_now, read_account_pools
+from dashboard.addresses import address
 from dashboard.answering import answered_now
 from dashboard.charts.figures import percentiles
 from dashboard.charts.volume import STACKS, volume_chart
@@ -139,7 +140,9 @@ def _notices(accounts: list[AccountPools], families: list[FamilyStatus], now: da
     problem = ClientProblem.objects.first()
     notices = [attention.of_client(problem.reason, accounts_page)] if problem else []
     notices += [
-        attention.of_account(str(one.account), action, solving_actions(one.account))
+        attention.of_account(
+            str(one.account), address("account", one.account.pk), action, solving_actions(one.account)
+        )
         for one in accounts
         if one.account.enabled and (action := required_action(one.account)) is not None
     ]

@@ -16,6 +16,8 @@ from accounts.offers import ModelOffer
 from accounts.pool.cooldowns import ALL_MODELS
 from accounts.quota.pools import QuotaPool
 from accounts.service import MergedOffers
+from dashboard.account_pools import read_account_pools
+from dashboard.answering import answered_now
 from dashboard.asked_models import ASKED_BY_CLAUDE_CODE, MOST_ASKED, AskedNames, Chosen, Name, asked_names
 from dashboard.model_rows import Serving
 from gateway.models import ModelRoute
@@ -25,6 +27,7 @@ from gateway.routing.upstream_model import upstream_model
 
 if TYPE_CHECKING:
     from django.test import Client
+    from pytest_django.fixtures import DjangoAssertNumQueries
 
     from accounts.service import AccountsService
 
@@ -117,7 +120,7 @@ def two_kinds(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
         models_of={google.pk: POOL, key.pk: offers["anthropic"]}.get,
     )
     choice = ModelChoice(cast("AccountsService", service), Routes)
-    gateway = SimpleNamespace(accounts=service, relay=SimpleNamespace(choice=choice))
+    gateway = SimpleNamespace(accounts=service, relay=SimpleNamespace(choice=choice), routes=Routes())
     for module in ("dashboard.answering", "dashboard.model_rows"):
         monkeypatch.setattr(f"{module}.running_gateway", lambda: gateway)
     monkeypatch.setattr("dashboard.account_pools.running_service", lambda: service)
@@ -136,6 +139,37 @@ def test_the_page_says_what_answers_now_and_what_then(operator: Client) -> None:
     assert row_of(operator, "sonnet") == (
         "sonnet mapped below haiku claude-sonnet-4-6 ada@example.com claude-sonnet-4-6 Anthropic key 1"
     )
+
+
+def opus_of_overview(operator: Client) -> str:
+    (answer,) = re.findall(r"<dt>opus is</dt> <dd>(.*?)</dd>", operator.get("/").content.decode(), re.DOTALL)
+    return strip_tags(answer)
+
+
+@pytest.mark.usefixtures("two_kinds")
+def test_the_overview_says_what_answers_opus(operator: Client) -> None:
+    assert opus_of_overview(operator) == "claude-opus-5-5 Models"
+    key = Account.objects.get(kind="anthropic")
+    Cooldown.objects.create(
+        account=key, model_key=ALL_MODELS, until=timezone.now() + timedelta(hours=1), kind="SPEND_LIMIT"
+    )
+    assert re.fullmatch(
+        r"✕ nothing: all accounts are used up, back at [\w :]*\d\d:\d\d Models", opus_of_overview(operator)
+    )
+    key.delete()
+    assert opus_of_overview(operator) == "! offered by no account Models"
+
+
+@pytest.mark.usefixtures("two_kinds")
+def test_what_answers_opus_costs_the_overview_no_query(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    accounts = read_account_pools()
+    with django_assert_num_queries(0):
+        assert answered_now("opus", accounts) is not None
+    monkeypatch.setattr("dashboard.answering.running_gateway", lambda: None)
+    assert answered_now("opus", accounts) is None, "a process that serves no requests"
+    assert "opus is" not in operator.get("/").content.decode()
 
 
 @pytest.mark.usefixtures("two_kinds")

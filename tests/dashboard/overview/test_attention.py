@@ -17,7 +17,7 @@ def test_the_worst_comes_first() -> None:
         *attention.of_ledger(5000, "/logs"),
         *attention.of_failures(8, 20, "/requests"),
         *attention.of_families([FamilyStatus("Claude", 0, 2)], "/accounts"),
-        attention.of_account("ada", action, []),
+        attention.of_account("ada", "/accounts/1", action, []),
         attention.of_client("invalid_client", "/accounts"),
     ]
     subjects = [notice.subject for notice in attention.in_order(notices)]
@@ -31,7 +31,7 @@ def test_a_time_is_said_to_be_since_when() -> None:
     since = timezone.now()
     action = RequiredAction("Sign-in expired", "Sign in again.", "addaccount", since)
 
-    notice = attention.of_account("ada", action, [])
+    notice = attention.of_account("ada", "/accounts/1", action, [])
 
     assert (notice.text, notice.further, notice.at) == ("Sign-in expired.", "Sign in again. Since", since)
 

@@ -258,6 +258,13 @@ def test_what_needs_the_operator_comes_with_a_button(operator: Client) -> None:
     page = operator.get("/").content.decode()
     assert "invalid_client &lt;script&gt;" in page
     assert re.search('href="https://accounts.google.com/verify"[^>]* target="_blank"', page)
+    to_do = re.search(r" To do (.*) Hangs", unescape(text_of(page)))
+    assert to_do is not None
+    assert to_do[1].startswith(
+        "! Google refuses the OAuth client: invalid_client <script> What to do "
+        "! grace@example.com: Google asks to verify it. Open Google's pageCheck Open Google's page, sign in"
+    )
+    assert re.search(r'<a href="/accounts/\d+" data-private>grace@example.com</a>: Google asks', page)
 
 
 def test_the_emptiest_quota_comes_first(operator: Client) -> None:
