@@ -321,6 +321,15 @@ def test_an_id_that_is_pasted_into_the_overview_needs_no_enter(page: Page, demo:
     page.wait_for_url(f"**{href}")
 
 
+def test_an_unknown_id_that_is_pasted_into_the_overview_is_said_to_be_one(
+    page: Page, demo: LiveGateway
+) -> None:
+    page.goto(demo.url)
+    page.get_by_label("A request").focus()
+    page.keyboard.insert_text("req_" + "0" * 24)
+    page.get_by_text("No request has this id.").wait_for()
+
+
 @pytest.mark.parametrize("width", [360, 390])
 def test_a_phone_shows_the_names_of_the_heading_whole_and_what_failed_at_once(
     page: Page, demo: LiveGateway, width: int
