@@ -142,7 +142,9 @@ def test_the_page_says_what_answers_now_and_what_then(operator: Client) -> None:
 
 
 def opus_of_overview(operator: Client) -> str:
-    (answer,) = re.findall(r"<dt>opus is</dt> <dd>(.*?)</dd>", operator.get("/").content.decode(), re.DOTALL)
+    (answer,) = re.findall(
+        r"<dt[^>]*>opus is</dt> <dd>(.*?)</dd>", operator.get("/").content.decode(), re.DOTALL
+    )
     return strip_tags(answer)
 
 
@@ -158,6 +160,13 @@ def test_the_overview_says_what_answers_opus(operator: Client) -> None:
     )
     key.delete()
     assert opus_of_overview(operator) == "! offered by no account Models"
+
+
+@pytest.mark.usefixtures("db")
+def test_the_overview_says_that_a_fallback_answers(operator: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = answered("opus", Chosen(OPUS, [FLASH]), ada(EMPTY))
+    monkeypatch.setattr("dashboard.views.overview.answered_now", lambda *_: found)
+    assert opus_of_overview(operator) == "gemini-3-flash (a fallback) Models"
 
 
 @pytest.mark.usefixtures("two_kinds")

@@ -231,6 +231,16 @@ def test_without_quotas_nothing_is_said_of_how_long_it_lasts(operator: Client) -
     assert "lasts" not in operator.get("/").content.decode()
 
 
+def test_of_accounts_that_cannot_be_used_nothing_is_said_of_how_long_they_last(operator: Client) -> None:
+    add_accounts(2)
+    Account.objects.update(state=Account.State.NEEDS_VERIFICATION, state_reason="verify")
+    page = operator.get("/").content.decode()
+    assert "What is left" in page
+    assert "a0@example.com" in page
+    assert "Tonight" not in page
+    assert "past midnight" not in page
+
+
 def test_windows_that_google_tells_stand_below_their_quota(operator: Client) -> None:
     add_accounts(1)
     now = timezone.now()
