@@ -294,6 +294,44 @@ def test_the_overview_leads_to_what_made_a_request_slow(page: Page, demo: LiveGa
     assert "grace@example.com gave no answer" in heading.inner_text()
 
 
+LABELS = """() => [...document.querySelectorAll(".board :is(h2, dt)")].map((label) => {
+  if (label.localName === "h2") return [label.textContent, ""];
+  const answer = label.nextElementSibling.cloneNode(true);
+  answer.querySelectorAll(".small, .why, [aria-hidden]").forEach((quiet) => quiet.remove());
+  answer.querySelectorAll("time").forEach((time) => { time.textContent = "15:04"; });  // on any day one word
+  return [label.textContent, answer.textContent.trim()];
+})"""
+WORD = re.compile(r"\S*\w\S*")
+GLANCE_SECONDS = 0.25
+"""About what a reader takes for a word, or for a label that is only passed."""
+PLACES = "all => all.map(one => [one.getBoundingClientRect().left, one.getBoundingClientRect().bottom])"
+
+
+def test_each_answer_of_the_overview_is_read_within_five_seconds(page: Page, demo: LiveGateway) -> None:
+    """By somebody who passes each label from the top of the page down to the one that is looked for."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(demo.url)
+    found = page.evaluate(LABELS)
+    assert [label for label, answer in found if answer] == [
+        *("Empty", "Tonight", "To do", "Hangs", "opus is"),
+        *("Last failed", "Slowest", "Most used by", "From cache"),
+    ]
+    glances = {
+        label: place + len(WORD.findall(answer)) for place, (label, answer) in enumerate(found, start=2)
+    }
+    assert max(glances.values()) * GLANCE_SECONDS <= 5, glances
+
+
+def test_labels_and_answers_of_the_overview_stand_in_columns(page: Page, demo: LiveGateway) -> None:
+    for width, columns in ((1280, 2), (1000, 1), (390, 1)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(demo.url)
+        for part in ("dt", "dd"):
+            places = page.locator(f".board {part}").evaluate_all(PLACES)
+            assert len({left for left, _ in places}) == columns, (width, part)
+        assert max(bottom for _, bottom in places) < 720, "seen without scrolling"
+
+
 def test_an_id_leads_from_the_overview_to_its_request(page: Page, demo: LiveGateway) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{demo.url}/requests")
