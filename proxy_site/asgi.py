@@ -18,7 +18,7 @@ from django.http.request import split_domain_port, validate_host  # noqa: E402
 
 from dashboard.live.consumer import Live  # noqa: E402
 from dashboard.live.hub import Hub  # noqa: E402
-from gateway.api.application import Api, send_error  # noqa: E402
+from gateway.api.application import Api, has_path, send_error  # noqa: E402
 from gateway.bodies.arrival import BodyLimits, ClientGone, IncomingBody  # noqa: E402
 from gateway.errors import GatewayError  # noqa: E402
 from gateway.service import Gateway  # noqa: E402
@@ -42,14 +42,16 @@ LIVE_PATH = "/ws/live"
 
 
 class ApiOrPages:
-    """Routes a request to the pages or to the API. An unknown path gets the API's JSON error."""
+    """Routes a request to the pages or to the API. An unknown path gets the API's JSON error, or in a browser
+    the page that says so."""
 
     def __init__(self, api: Api, pages: Any) -> None:
         self._api = api
         self._pages = pages
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        is_page = _is_page(scope["path"], scope["method"]) and _is_our_host(scope)
+        is_for_pages = _is_page(scope["path"], scope["method"]) or _is_lost_browser(scope)
+        is_page = is_for_pages and _is_our_host(scope)
         running: Awaitable[None] = (self._pages if is_page else self._api)(scope, receive, send)
         return running
 
@@ -61,6 +63,13 @@ def _is_page(path: str, method: str) -> bool:
         return method == "GET"
     is_of_api = path in PAGES_OF_API or path.startswith(PAGES_OF_API_UNDER)
     return is_of_api or path.partition("/")[2].partition("/")[0] in PAGES_UNDER
+
+
+def _is_lost_browser(scope: Scope) -> bool:
+    """Return whether a browser asks for a path that neither the pages nor the API have."""
+    if scope["method"] != "GET" or scope["path"].startswith("/v1/"):
+        return False
+    return b"text/html" in dict(scope["headers"]).get(b"accept", b"") and not has_path(scope["path"])
 
 
 def _is_our_host(scope: Scope) -> bool:

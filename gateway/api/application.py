@@ -295,6 +295,15 @@ def _view_of(path: str) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     return match.func, match.args, match.kwargs
 
 
+def has_path(path: str) -> bool:
+    """Return whether the API answers requests for this path."""
+    try:
+        _view_of(path)
+    except Resolver404:
+        return False
+    return True
+
+
 def _as_gateway_error(error: Exception) -> GatewayError:
     if isinstance(error, GatewayError):
         return error

@@ -329,7 +329,7 @@ def test_labels_and_answers_of_the_overview_stand_in_columns(page: Page, demo: L
         for part in ("dt", "dd"):
             places = page.locator(f".board {part}").evaluate_all(PLACES)
             assert len({left for left, _ in places}) == columns, (width, part)
-        assert max(bottom for _, bottom in places) < 720, "seen without scrolling"
+            assert max(bottom for _, bottom in places) < 720, "seen without scrolling"
 
 
 def test_an_id_leads_from_the_overview_to_its_request(page: Page, demo: LiveGateway) -> None:
@@ -356,6 +356,31 @@ def test_an_id_that_is_pasted_into_the_overview_needs_no_enter(page: Page, demo:
     assert answer.value.status == 204
     assert page.url == f"{demo.url}/"
     page.keyboard.insert_text(href[-1])
+    page.wait_for_url(f"**{href}")
+
+
+def test_a_browser_at_an_unknown_path_gets_a_page_and_a_client_json(page: Page, demo: LiveGateway) -> None:
+    answer = page.goto(f"{demo.url}/nope")
+    assert answer is not None
+    assert answer.status == 404
+    page.get_by_role("heading", name="There is no such page").wait_for()
+    assert httpx.get(f"{demo.url}/nope").json()["error"]["type"] == "not_found_error"
+    as_browser = {"accept": "text/html"}
+    assert httpx.get(f"{demo.url}/v1/nope", headers=as_browser).json()["type"] == "error"
+    assert httpx.get(f"{demo.url}/healthz", headers=as_browser).headers["content-type"] == "application/json"
+
+
+def test_an_id_that_is_pasted_outside_of_a_field_opens_its_request(page: Page, demo: LiveGateway) -> None:
+    page.goto(f"{demo.url}/requests")
+    href = page.locator("tbody a[data-row]").first.get_attribute("href")
+    assert href is not None
+    page.goto(f"{demo.url}/logs")
+    field = page.get_by_label("Filter", exact=True)
+    field.fill(f"what became of request-id: {href.removeprefix('/requests/')}?")
+    field.select_text()
+    page.keyboard.press("Control+C")
+    page.goto(f"{demo.url}/usage")
+    page.keyboard.press("Control+V")
     page.wait_for_url(f"**{href}")
 
 

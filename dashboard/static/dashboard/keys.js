@@ -28,7 +28,7 @@ const ACTIONS = {
 function groups() {
   const pages = [...document.querySelectorAll(".wide a[data-key]")].map((link) => [`g ${link.dataset.key}`, link.querySelector("span").textContent]);
   return [
-    ["On each page", [["/", "search"], ["1 to 5", "span of time, where there is one"], ["?", "this help"], ["Esc", "close it"]]],
+    ["On each page", [["/", "search"], ["1 to 5", "span of time, where there is one"], ["paste", "the id of a request opens it"], ["?", "this help"], ["Esc", "close it"]]],
     ["In a list", [["j k", "next, previous row"], ["Enter", "open it"], ["p", "hold what is live, go on"]]],
     ["To a page: g, then a letter", pages],
   ];

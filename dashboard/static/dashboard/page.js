@@ -1,4 +1,4 @@
-// What every page does: times in the browser's zone, copy buttons, failed loads, keys, and what is live.
+// What every page does: times in the browser's zone, copy buttons, pasted ids, failed loads, keys, and what is live.
 import * as times from "./times.js";
 import * as keys from "./keys.js";
 import * as live from "./live.js";
@@ -29,6 +29,14 @@ function say(button, text) {
   button.textContent = text;
   setTimeout(() => { button.textContent = before; }, 1500);
 }
+
+// An id of a request, alone or in a line, that is pasted outside of a field opens its page.
+document.addEventListener("paste", (event) => {
+  if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
+  const [id] = event.clipboardData?.getData("text").match(/\breq_[0-9a-f]{24}\b/) ?? [];
+  const requests = document.querySelector("a[data-key=r]");
+  if (id && requests) location.assign(`${requests.href}?q=${id}`);
+});
 
 // A part that could not be loaded stays as it is, and the page says so.
 const failed = document.querySelector("[data-failed]");

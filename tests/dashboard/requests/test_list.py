@@ -218,6 +218,14 @@ def test_an_id_that_no_request_has_is_said_to_be_unknown(operator: Client) -> No
     assert answer["HX-Redirect"] == f"/requests?q={UNKNOWN_ID}"
 
 
+@pytest.mark.parametrize("around", ["request_id: {}", '{{"request_id":"{}"}}', " {}\n", "see {}, please"])
+def test_an_id_is_found_in_what_was_copied_with_it(operator: Client, around: str) -> None:
+    known = "req_" + "1" * 24
+    keep(a_record(request_id=known))
+    answer = operator.get("/requests", {"q": around.format(known)})
+    assert answer.headers["Location"] == f"/requests/{known}"
+
+
 def test_a_filter_begins_with_seven_days(operator: Client) -> None:
     recent, old = a_record(started_at=ago(DAY)), a_record(started_at=ago(8 * DAY))
     keep(recent, old)
