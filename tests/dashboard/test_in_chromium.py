@@ -313,7 +313,7 @@ def test_each_answer_of_the_overview_is_read_within_five_seconds(page: Page, dem
     page.goto(demo.url)
     found = page.evaluate(LABELS)
     assert [label for label, answer in found if answer] == [
-        *("Empty", "Tonight", "To do", "Hangs", "opus is"),
+        *("Out of quota", "Tonight", "To do", "Hangs", "opus is"),
         *("Last failed", "Slowest", "Most used by", "From cache"),
     ]
     glances = {

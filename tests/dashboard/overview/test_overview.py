@@ -89,7 +89,7 @@ def test_dry_accounts_are_named(operator: Client) -> None:
     assert page.count("(Gemini) back at <b>") == 2
     assert "and 3 more" in page
     assert re.findall("<dt>(?:<label[^>]*>)?([^<]+)", page) == [
-        *("Empty", "Tonight", "To do", "Hangs"),
+        *("Out of quota", "Tonight", "To do", "Hangs"),
         *("Last failed", "Slowest", "A request", "Most used by", "From cache"),
     ]
 
@@ -97,7 +97,7 @@ def test_dry_accounts_are_named(operator: Client) -> None:
 def test_without_a_dry_account_the_page_says_none(operator: Client) -> None:
     add_accounts(3)
     QuotaSnapshot.objects.update(remaining_fraction=0.5)
-    assert " Empty none Tonight " in text_of(operator.get("/").content.decode())
+    assert " Out of quota none Tonight " in text_of(operator.get("/").content.decode())
 
 
 def text_of(page: str) -> str:
