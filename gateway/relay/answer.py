@@ -288,6 +288,7 @@ class Answer:
     def close(self) -> None:
         """Release the account and the connection. A connection whose answer was read to its end is kept for
         the next request; any other is closed, so that the upstream stops generating."""
+        self._send = None  # it belongs to an object that refers to this answer
         if self._was_read_to_its_end:
             self._response.release()
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import suppress
 from contextvars import ContextVar
 from itertools import pairwise
@@ -230,3 +231,18 @@ async def test_log_lines_keep_the_id_of_their_request(monkeypatch: pytest.Monkey
     assert seen == ["the second"]
     stream.task.cancel()
     await stream.end()
+
+
+async def test_a_stream_that_has_ended_is_freed_without_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        stream = Stream(is_pushed=True)
+        await stream.begin()
+        stream.connection.data_received(chunked(a_chunk("word")))
+        stream.connection.data_received(chunked(LAST) + END)
+        await stream.end()
+        del stream
+        assert not [one for one in gc.get_objects() if type(one) is Answer]
+    finally:
+        gc.enable()
