@@ -171,7 +171,7 @@ class RequestCycle:
 
     def send_piece(self, piece: bytes) -> None:
         """Do what DirectSender.send_piece does."""
-        if self._is_chunked:
+        if self._is_chunked and piece:  # an empty chunk is the end
             self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         else:
             self._write(piece, ends=False)

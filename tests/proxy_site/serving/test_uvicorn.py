@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from gateway.api.application import DIRECT_SENDER
 from proxy_site.serving import uvicorn as under_test
 from proxy_site.serving.uvicorn import GatewayProtocol, GatewayServer
 from tests.clients.raw_http import as_chunks, request_bytes
@@ -566,3 +567,17 @@ def fed(pieces: list[bytes]) -> bytes:
         return transport.written
 
     return asyncio.run(feed())
+
+
+async def test_an_empty_piece_does_not_end_the_response() -> None:
+    async def begins(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        for piece in (b"", b"two"):
+            scope[DIRECT_SENDER].send_piece(piece)
+        await send({"type": "http.response.body", "body": b""})
+
+    async with serving(begins) as (_, port):
+        answer = await exchange(port, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+    assert answer.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
