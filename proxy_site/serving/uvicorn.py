@@ -457,6 +457,9 @@ class GatewayProtocol(HttpToolsProtocol):
             if not cycle.response_started:
                 await send_error(GatewayError(OUR_FAULT), scope, cycle.send)
         finally:
+            # Both refer to the cycle, which refers to the scope.
+            scope.pop(DIRECT_SENDER, None)
+            scope.pop(WHOLE_BODY, None)
             if not (cycle.response_complete or cycle.disconnected):
                 cycle.disconnected = True
                 self.transport.abort()  # a response that is half sent can only be ended so
