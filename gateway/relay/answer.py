@@ -44,12 +44,12 @@ class Answer:
         "_first",
         "_idle_seconds",
         "_last_sent",
-        "_pushed",
         "_reader",
         "_received_bytes",
         "_response",
         "_returned_events",
         "_send",
+        "_unsent",
         "_was_read_to_its_end",
         "checks_calls",
         "lease",
@@ -89,8 +89,8 @@ class Answer:
         self._last_sent = self._content_at = 0.0
         """When the events returned last had been sent, and when content arrived last; time.monotonic()."""
         self._send: Callable[[list[StreamEvent]], bool] | None = None
-        self._pushed: list[StreamEvent] | Exception | None = None
-        """Events that `_push` could not send, or its failure, for the iterator that waits meanwhile."""
+        self._unsent: list[StreamEvent] | Exception | None = None
+        """Events that `_send_at_once` could not send, or its failure, for the iterator that waits."""
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
@@ -157,7 +157,8 @@ class Answer:
                 if (failure := self._failure or self._failure_at_end) is not None:
                     raise failure
                 data = await self._response.read(wait_until - now)
-                events = self._events_in(data) if self._pushed is None else self._take_pushed()
+                # Without data when `_send_at_once` has taken it.
+                events = self._events_in(data) if self._unsent is None else self._take_unsent()
             except TimeoutError:
                 if self._idle_ends_at <= self._last_sent + KEEP_ALIVE_SECONDS:
                     raise self._silence() from None
@@ -181,36 +182,36 @@ class Answer:
         is not only content: the end, a failure, bytes without an event. An HTTP client may be unable to do
         this; then the iterator returns everything."""
         self._send = send
-        in_this_context = partial(copy_context().run, self._push)  # type: ignore[call-arg]
+        in_this_context = partial(copy_context().run, self._send_at_once)  # type: ignore[call-arg]
         self._response.push_to(in_this_context)
 
-    def _push(self, data: bytes) -> float:
+    def _send_at_once(self, data: bytes) -> float:
         """Send the events in bytes that have just arrived. Returns the seconds until a ping or the end of the
         model's silence is due; 0 when the iterator has to go on."""
         assert self._send is not None
         try:
             events = self._events_in(data)
-            self._pushed = events
+            self._unsent = events
             if (
                 events
                 and self._reader.has_content
                 and not self._ended
-                and self._failure is self._failure_at_end is None
+                and not (self._failure or self._failure_at_end)
                 and self._send(events)
             ):
-                self._pushed = None
+                self._unsent = None
                 self._returned_events = True
                 self._last_sent = self._content_at = time.monotonic()
                 return min(self._idle_seconds, KEEP_ALIVE_SECONDS)
         except Exception as error:  # for the task that reads
-            self._pushed = error
+            self._unsent = error
         return 0.0
 
-    def _take_pushed(self) -> list[StreamEvent]:
-        pushed, self._pushed = self._pushed, None
-        if isinstance(pushed, Exception):
-            raise pushed
-        return pushed or []
+    def _take_unsent(self) -> list[StreamEvent]:
+        unsent, self._unsent = self._unsent, None
+        if isinstance(unsent, Exception):
+            raise unsent
+        return unsent or []
 
     @property
     def _idle_ends_at(self) -> float:

@@ -41,11 +41,11 @@ KEEP_WARM_SECONDS = 75.0
 READ_BUFFER_BYTES = 256 * 1024
 """The most bytes of an answer that wait to be read; then reading from the connection pauses."""
 PIECE_BYTES = 256 * 1024
+"""A longer body is written in pieces of this size, between which other requests run."""
 PUBLIC_PLAIN_HTTP = (
     "the address begins with http://, but leads to the public internet, where the key could be read: it must "
     "begin with https://"
 )
-"""A longer body is written in pieces of this size, between which other requests run."""
 MAX_HEAD_BYTES = 64 * 1024
 FRAMING = (b"transfer-encoding", b"content-length")
 INFORMATION = range(100, 200)
@@ -112,6 +112,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         "_loop",
         "_may_be_kept",
         "_may_write",
+        "_must_return",
         "_parser",
         "_permit",
         "_pieces",
@@ -149,7 +150,9 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._failure: TransportFailed | None = None
         self._receiver: Receiver | None = None
         self._read_until = NEVER
-        """The deadline of `read`; 0 when the receiver wants it to return."""
+        """The deadline of `read`."""
+        self._must_return = False
+        """True when the receiver wants `read` to return."""
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # called by the parser, without a call of Python for each chunk
         self._parser = httptools.HttpResponseParser(self)
@@ -215,7 +218,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
             self._read_until = self._loop.time() + timeout_seconds
             while not (self._pieces or self.is_complete):
                 await self._change(self._read_until)
-                if not self._read_until:
+                if self._must_return:
+                    self._must_return = False
                     return b""
         data = b"".join(self._pieces)
         self._pieces.clear()
@@ -229,7 +233,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         """Do what Response.push_to does, until the answer's end."""
         self._receiver = receiver
 
-    def _push(self, receiver: Receiver) -> None:
+    def _give_to(self, receiver: Receiver) -> None:
         """Give what has arrived to the receiver. Wake `read` when the receiver says so."""
         data = b"".join(self._pieces)
         self._pieces.clear()
@@ -238,7 +242,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if seconds:
             self._read_until = self.deadline = self._loop.time() + seconds
         else:
-            self._read_until = 0.0
+            self._must_return = True
             self._wake()
 
     @property
@@ -331,7 +335,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if self._failure is not None:
             return
         if self._receiver is not None and self._pieces and self._waiter is not None:
-            self._push(self._receiver)
+            self._give_to(self._receiver)
             return
         self._buffered += len(data)
         if self._buffered > READ_BUFFER_BYTES and not self.is_complete:
