@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from dashboard.formats import seconds
+from accounts.failures import FailureKind
+from dashboard.formats import SPACE, count, seconds
 from dashboard.requests.operator_text import (
     ADDRESS,
     in_short,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 MOST = 0.5
-"""A cause counts as most of the time to the first event above this share."""
+"""A part of a time counts as most of it above this share."""
 NOT_STORED = "Google's own words went to the client and are not stored, since they may quote the request."
 LONGEST_HEADING = 120
 """A longer message of the gateway stands below the sentence instead of being it."""
@@ -81,6 +82,12 @@ BROKE_OFF = "Broke off"
 NO_ANSWER = "no answer "
 """The beginning of the reasons of attempts that got no answer ("no answer within 30 s")."""
 TOO_LONG = "prompt too long"
+LIMITS = {
+    FailureKind.RATE_LIMIT.value: "at a rate limit",
+    FailureKind.QUOTA.value: "out of quota",
+    FailureKind.UNKNOWN_LIMIT.value: "at a limit",
+}
+"""What is said of accounts that were at a limit, by the reason of their attempts."""
 SHORTEN = Advice("Shorten the conversation: /compact in Claude Code.", "Or ask a model that takes more.")
 OPERATOR_MUST_ACT = Advice("The accounts page says what each account needs.")
 
@@ -105,17 +112,15 @@ class Explanation:
     is_past: bool = False
     """True for a limit that has ended by now, as far as its message told."""
     cause: str = ""
-    """What took most of the time of a slow answer, as the sentence has it, without a full stop."""
+    """What took most of the time to the first event, without a full stop."""
+    cause_alone: str = ""
+    """The cause for a place that shows the time to the first event: without that time, and without what came
+    of the cause."""
     accounts: frozenset[str] = frozenset()
-    """The names of accounts in the sentence and the cause, for pages that can hide them."""
+    """The names of accounts in the sentence, its course and the cause, for pages that can hide them."""
 
     is_providers: bool = False
     """True when the cause may be the account or its provider, so that its other failures tell more."""
-
-    @property
-    def cause_alone(self) -> str:
-        """The cause without what came of it."""
-        return self.cause.partition(", then ")[0]
 
     @property
     def advice_now(self) -> str:
@@ -124,11 +129,19 @@ class Explanation:
 
 
 class _Span(NamedTuple):
-    """A part of the time to the first event. `text` says what took it, and names `accounts`."""
+    """A part of the time to the first event. `what` says what took it, `then` what came of it; both name
+    `accounts`."""
 
-    text: str
+    what: str
     seconds: float
-    accounts: frozenset[str] = frozenset()
+    accounts: frozenset[str]
+    then: str = ""
+    alone: str = ""
+    """`what` for a place that shows the time to the first event; "" when it is the same."""
+
+    @property
+    def text(self) -> str:
+        return f"{self.what}, then {self.then}" if self.then else self.what
 
 
 def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> Explanation:
@@ -156,19 +169,74 @@ def _open(row: RequestLog, age: float) -> str:
 
 
 def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanation:
-    by = f" by the fallback {row.upstream_model}" if row.fallback else ""
-    if cause := _cause(row, attempts):
-        return Explanation(
-            f"{cause.text}.",
-            f"The first event came after {seconds(row.first_event_seconds)}, the end after "
-            f"{seconds(row.duration_seconds)}{by and f',{by}'}.",
-            cause=cause.text,
-            accounts=cause.accounts,
-        )
-    text = f"Answered{by}{_at_try(row)} after {seconds(row.duration_seconds)}"
+    """Say first what led to a fallback, then what took most of the time."""
+    cause = _cause(row, attempts)
+    failed = _failed_before_fallback(row, attempts)
+    instead = f"{_failures(failed)}, then {row.upstream_model} answered instead" if failed else ""
+    stream = _stream(row) if is_mostly_stream(row) else ""
+    by = f" by the fallback {row.upstream_model}" if row.fallback and not failed else ""
+    if not (instead or stream or cause):
+        return Explanation(f"Answered{by}{_at_try(row)} in {_times(row)}.")
+    text, what, alone, names = "", "", "", frozenset[str]()
+    if cause:
+        text, what, alone, names = cause.text, cause.what, cause.alone or cause.what, cause.accounts
+    longest = stream or (what if instead else text)
+    course = f"{text}. " if stream and cause else ""
+    return Explanation(
+        f"{'; '.join(filter(None, [instead, longest]))}.",
+        f"{course}Answered{by} in {_times(row)}.",
+        cause=text,
+        cause_alone=alone,
+        accounts=names.union(one.account for one in failed),
+    )
+
+
+def _times(row: RequestLog) -> str:
+    whole = seconds(row.duration_seconds)
     if row.first_event_seconds is None:
-        return Explanation(f"{text}.")
-    return Explanation(f"{text}; {seconds(row.first_event_seconds)} to the first event.")
+        return whole
+    return f"{whole}, {seconds(row.first_event_seconds)} of it to the first event"
+
+
+def is_mostly_stream(row: RequestLog) -> bool:
+    """Return whether an answer took long though its first event did not, and was streaming for most of that
+    time."""
+    if row.problem is not None or row.first_event_seconds is None or row.duration_seconds is None:
+        return False
+    stream_seconds = row.duration_seconds - row.first_event_seconds
+    is_long = row.first_event_seconds < LONG_SECONDS <= row.duration_seconds
+    return is_long and stream_seconds > MOST * row.duration_seconds
+
+
+def _stream(row: RequestLog) -> str:
+    """Return how much of an answer's time was its stream, and how fast that was."""
+    took = (row.duration_seconds or 0.0) - (row.first_event_seconds or 0.0)
+    part, whole = seconds(took), seconds(row.duration_seconds)
+    if whole.partition(SPACE)[2] == "s":
+        part = part.removesuffix(f"{SPACE}s")
+    text = f"{part} of {whole} was the stream"
+    if not row.output_tokens:
+        return text
+    tokens = f"{count(row.output_tokens)} token{'' if row.output_tokens == 1 else 's'}"
+    rate = row.output_tokens / took
+    return f"{text}: {tokens}, {count(rate) if rate >= 9.95 else f'{rate:.1f}'} a second"
+
+
+def _failed_before_fallback(row: RequestLog, attempts: Sequence[RequestAttempt]) -> list[RequestAttempt]:
+    """Return the attempts with the models that a fallback stood in for."""
+    if not row.fallback:
+        return []
+    return [attempt for attempt in attempts[:-1] if attempt.model != attempts[-1].model]
+
+
+def _failures(attempts: Sequence[RequestAttempt]) -> str:
+    """Return which accounts failed, by name if it is one, and why: "3 accounts at a rate limit"."""
+    names = {attempt.account for attempt in attempts}
+    who = names.pop() if len(names) == 1 else f"{len(names)} accounts"
+    reasons = list(dict.fromkeys(attempt.reason.partition(" (")[0] for attempt in attempts))
+    if len(reasons) == 1 and reasons[0] in LIMITS:
+        return f"{who} {LIMITS[reasons[0]]}"
+    return f"{who} failed ({', '.join(reasons)})"
 
 
 def _at_try(row: RequestLog) -> str:
@@ -198,7 +266,10 @@ def _cause(row: RequestLog, attempts: Sequence[RequestAttempt]) -> _Span | None:
     if len(spans) == 1 and len(attempts) == 1:
         if first_event < LONG_SECONDS:
             return None
-        return spans[0]._replace(text=f"{spans[0].text}, all of it the provider's time")
+        (span,) = spans
+        return span._replace(
+            what=f"{span.what}, all of it the provider's time", alone=f"{span.alone}, the provider's time"
+        )
     longest = max(spans, key=lambda span: span.seconds, default=None)
     return longest if longest is not None and longest.seconds > MOST * first_event else None
 
@@ -209,18 +280,22 @@ def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Spa
     for number, attempt in enumerate(attempts, 1):
         waited, name = attempt.waited_seconds, attempt.account
         if waited >= NOTICEABLE_WAIT_SECONDS:
-            text = f"{seconds(waited)} of waiting"
-            yield _Span(f"{text}, then {row.account} answered", waited, frozenset({row.account}))
+            what = f"{seconds(waited)} of waiting"
+            yield _Span(what, waited, frozenset({row.account}), f"{row.account} answered")
         if number < len(attempts):
             then = "answered when asked again" if name == row.account else f"{row.account} answered"
-            yield _Span(
-                f"{_failed_try(attempt)}, then {then}", attempt.took_seconds, frozenset({name, row.account})
-            )
+            yield _Span(_failed_try(attempt), attempt.took_seconds, frozenset({name, row.account}), then)
         else:
             began = (attempt.started_at - row.started_at).total_seconds()
             took = max(0.0, row.first_event_seconds - began)
-            text = f"{name} took {seconds(took)} to the first event"
-            yield _Span(text, took, frozenset({name}))
+            text = f"{name} took {seconds(took)}"
+            is_all = seconds(took) == seconds(row.first_event_seconds)
+            yield _Span(
+                f"{text} to the first event",
+                took,
+                frozenset({name}),
+                alone=f"{name} took all of it" if is_all else text,
+            )
 
 
 def _failed_try(attempt: RequestAttempt) -> str:

@@ -14,7 +14,7 @@ from accounts.models import Cooldown
 from accounts.pool.cooldowns import ALL_MODELS
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.curl import curl
-from dashboard.requests.explanation import Explanation, explain, has_broken_off
+from dashboard.requests.explanation import Explanation, explain, has_broken_off, is_mostly_stream
 from dashboard.requests.waterfall import Waterfall, waterfall
 from gateway.ledger import search
 from gateway.models import MESSAGES
@@ -93,7 +93,8 @@ def request(request: HttpRequest, request_id: str) -> HttpResponse:
         )
     rows.sort(key=lambda row: row.request_class != MESSAGES)  # a safety check after what it checks
     now = timezone.now()
-    is_whole = request.GET.get("whole", "1" if has_broken_off(rows[0]) else "0") == "1"
+    is_about_stream = has_broken_off(rows[0]) or is_mostly_stream(rows[0])
+    is_whole = request.GET.get("whole", "1" if is_about_stream else "0") == "1"
     attempts = search.attempts_of_all(rows)
     base_url = f"{request.scheme}://{request.get_host()}"
     shown = [

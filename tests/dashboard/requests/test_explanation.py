@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from dashboard.requests.explanation import ADVICE, NOT_STORED, SHORTEN, explain, note, ordinal
+from dashboard.requests.explanation import (
+    ADVICE,
+    NOT_STORED,
+    SHORTEN,
+    explain,
+    is_mostly_stream,
+    note,
+    ordinal,
+)
 from gateway.errors import GatewayError
 from gateway.models import RequestAttempt, RequestLog
 from tests.gateway.ledger.builders import MORNING
@@ -18,7 +26,9 @@ SPACE = "\u00a0"
 def a_row(**changes: Any) -> RequestLog:
     """Answered at the first try."""
     facts = {"started_at": MORNING, "status": 200, "attempts": 1, "duration_seconds": 1.9, "account": "ada"}
-    return RequestLog(**{**facts, "first_event_seconds": 0.38, "upstream_model": "opus", **changes})
+    return RequestLog(
+        **{**facts, "first_event_seconds": 0.38, "upstream_model": "opus", "output_tokens": 0, **changes}
+    )
 
 
 def a_failed_row(**changes: Any) -> RequestLog:
@@ -46,8 +56,8 @@ def course(row: RequestLog, *attempts: RequestAttempt) -> str:
 
 
 def test_an_answer_says_its_times() -> None:
-    assert sentence(a_row()) == "Answered at the first try after 1.9 s; 0.38 s to the first event."
-    assert sentence(a_row(first_event_seconds=None)) == "Answered at the first try after 1.9 s."
+    assert sentence(a_row()) == "Answered at the first try in 1.9 s, 0.38 s of it to the first event."
+    assert sentence(a_row(first_event_seconds=None)) == "Answered at the first try in 1.9 s."
 
 
 def test_a_slow_answer_names_the_account_that_took_longest() -> None:
@@ -57,7 +67,7 @@ def test_a_slow_answer_names_the_account_that_took_longest() -> None:
     explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
 
     assert explanation.sentence.replace(SPACE, " ") == "grace gave no answer for 30 s, then ada answered."
-    assert explanation.course.replace(SPACE, " ") == "The first event came after 32 s, the end after 41 s."
+    assert explanation.course.replace(SPACE, " ") == "Answered in 41 s, 32 s of it to the first event."
     assert explanation.cause in explanation.sentence
     assert explanation.accounts == {"ada", "grace"}
 
@@ -68,7 +78,7 @@ def test_a_failed_try_that_took_longest_says_why_it_failed() -> None:
 
     assert sentence(row, *tries) == (
         "ada failed after 4.1 s (empty answer), then answered when asked again. "
-        "The first event came after 6.0 s, the end after 41 s."
+        "Answered in 41 s, 6.0 s of it to the first event."
     )
 
 
@@ -76,35 +86,137 @@ def test_a_slow_first_try_was_the_providers() -> None:
     row = a_row(first_event_seconds=8.6, duration_seconds=13.0)
     assert sentence(row, a_try(0, 13.0, "answered")) == (
         "ada took 8.6 s to the first event, all of it the provider's time. "
-        "The first event came after 8.6 s, the end after 13 s."
+        "Answered in 13 s, 8.6 s of it to the first event."
     )
 
 
 def test_a_wait_can_be_what_took_longest() -> None:
     row = a_row(first_event_seconds=5.5, waited_seconds=5.0, duration_seconds=7.0)
     assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)) == (
-        "5.0 s of waiting, then ada answered. The first event came after 5.5 s, the end after 7.0 s."
+        "5.0 s of waiting, then ada answered. Answered in 7.0 s, 5.5 s of it to the first event."
     )
 
 
 def test_the_last_try_can_be_what_took_longest() -> None:
-    row = a_row(attempts=2, first_event_seconds=5.0)
-    assert sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered")).startswith(
-        "ada took 4.0 s to the first event. The first event came after 5.0 s"
+    row = a_row(attempts=2, first_event_seconds=5.0, duration_seconds=10.0)
+    assert sentence(row, a_try(0, 1.0), a_try(1.0, 9.0, "answered")) == (
+        "ada took 4.0 s to the first event. Answered in 10 s, 5.0 s of it to the first event."
     )
 
 
 def test_without_one_long_part_none_is_named() -> None:
-    row = a_row(attempts=3, first_event_seconds=3.0)
+    row = a_row(attempts=3, first_event_seconds=3.0, duration_seconds=4.0)
     assert sentence(row, a_try(0, 1), a_try(1, 1), a_try(2, 1, "answered")) == (
-        "Answered at the third try after 1.9 s; 3.0 s to the first event."
+        "Answered at the third try in 4.0 s, 3.0 s of it to the first event."
     )
 
 
 def test_a_fallback_is_named() -> None:
     assert sentence(a_row(fallback=True)).startswith("Answered by the fallback opus at the first try")
     slow = a_row(fallback=True, first_event_seconds=8.6, duration_seconds=13.0)
-    assert sentence(slow, a_try(0, 13.0, "answered")).endswith("the end after 13 s, by the fallback opus.")
+    assert sentence(slow, a_try(0, 13.0, "answered")).endswith(
+        "Answered by the fallback opus in 13 s, 8.6 s of it to the first event."
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "tokens", "said"),
+    [
+        ((1.1, 8.1), 523, "7.0 of 8.1 s was the stream: 523 tokens, 75 a second."),
+        ((1.1, 8.1), 1, "7.0 of 8.1 s was the stream: 1 token, 0.1 a second."),
+        ((1.1, 8.1), 0, "7.0 of 8.1 s was the stream."),
+        ((2.0, 72.0), 1400, "1 min 10 s of 1 min 12 s was the stream: 1,400 tokens, 20 a second."),
+        ((2.6, 5.0), 523, "Answered at the first try"),
+        ((0.5, 4.9), 523, "Answered at the first try"),
+        ((5.0, 41.0), 523, "ada took 5.0 s to the first event"),
+    ],
+)
+def test_a_long_answer_that_began_soon_says_how_long_it_streamed(
+    times: tuple[float, float], tokens: int, said: str
+) -> None:
+    first_event, whole = times
+    row = a_row(first_event_seconds=first_event, duration_seconds=whole, output_tokens=tokens)
+
+    assert sentence(row, a_try(0, whole, "answered")).startswith(said)
+    assert is_mostly_stream(row) is ("stream" in said)
+
+
+def test_of_a_long_stream_the_time_to_the_first_event_is_explained_second() -> None:
+    row = a_row(attempts=2, first_event_seconds=3.0, duration_seconds=23.0, output_tokens=2000)
+    assert sentence(row, a_try(0, 2.0, account="grace"), a_try(2.0, 21.0, "answered")) == (
+        "20 of 23 s was the stream: 2,000 tokens, 100 a second. "
+        "grace failed after 2.0 s (quota), then ada answered. "
+        "Answered in 23 s, 3.0 s of it to the first event."
+    )
+
+
+def a_try_with(model: str, reason: str, account: str = "ada", at: float = 0.0) -> RequestAttempt:
+    attempt = a_try(at, 0.3, reason, account=account)
+    attempt.model = model
+    return attempt
+
+
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        (
+            [("ada", "rate limit"), ("grace", "rate limit"), ("ada", "rate limit")],
+            "2 accounts at a rate limit",
+        ),
+        ([("ada", "quota (weekly)"), ("grace", "quota")], "2 accounts out of quota"),
+        ([("ada", "limit")], "ada at a limit"),
+        ([("ada", "server error"), ("ada", "no capacity")], "ada failed (server error, no capacity)"),
+        ([("ada", "rate limit"), ("grace", "quota")], "2 accounts failed (rate limit, quota)"),
+    ],
+)
+def test_what_led_to_a_fallback_comes_first(failures: list[tuple[str, str]], said: str) -> None:
+    row = a_row(
+        fallback=True, upstream_model="gemini", first_event_seconds=0.9, duration_seconds=1.0, account="linus"
+    )
+    tries = [a_try_with("opus", reason, account) for account, reason in failures]
+    refused = a_try_with("gemini", "server error", "hedy")
+
+    explanation = explain(row, [*tries, refused, a_try_with("gemini", "answered", "linus", at=0.5)], 0.0)
+
+    assert explanation.sentence == f"{said}, then gemini answered instead."
+    assert explanation.course.replace(SPACE, " ") == "Answered in 1.0 s, 0.90 s of it to the first event."
+    assert explanation.accounts == {name for name, _ in failures}
+
+
+@pytest.mark.parametrize(
+    ("times", "took_longest"),
+    [
+        ((3.3, 4.0), "linus took 3.0 s to the first event."),
+        ((3.3, 13.3), "10 of 13 s was the stream."),
+    ],
+)
+def test_what_took_longest_follows_on_what_led_to_a_fallback(
+    times: tuple[float, float], took_longest: str
+) -> None:
+    row = a_row(
+        fallback=True, upstream_model="gemini", first_event_seconds=times[0], duration_seconds=times[1]
+    )
+    tries = [a_try_with("opus", "rate limit"), a_try_with("gemini", "answered", "linus", at=0.3)]
+    assert explain(row, tries, 0.0).sentence.replace(SPACE, " ") == (
+        f"ada at a rate limit, then gemini answered instead; {took_longest}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tries", "said"),
+    [
+        ([a_try(0, 9.0, "answered")], "ada took all of it, the provider's time"),
+        ([a_try(2.0, 7.0, "answered")], "ada took 4.0 s, the provider's time"),
+        ([a_try(0, 1.0), a_try(1.0, 8.0, "answered")], "ada took 5.0 s"),
+        ([a_try(0, 5.0, account="grace"), a_try(5.0, 4.0, "answered")], "grace failed after 5.0 s (quota)"),
+        ([a_try(5.0, 4.0, "answered", waited=5.0)], "5.0 s of waiting"),
+    ],
+)
+def test_the_cause_alone_stands_beside_the_time_to_the_first_event(
+    tries: list[RequestAttempt], said: str
+) -> None:
+    row = a_row(attempts=len(tries), first_event_seconds=6.0, duration_seconds=9.0)
+    assert explain(row, tries, 0.0).cause_alone.replace(SPACE, " ") == said
 
 
 def test_an_open_request_says_how_long_it_runs() -> None:

@@ -69,7 +69,7 @@ def test_a_slow_request_is_explained(operator: Client) -> None:
 
     said = "ada@example.com failed after 4.1 s (answered with nothing), then answered when asked again."
     assert said in text
-    assert "The first event came after 6.0 s, the end after 41 s." in text
+    assert "Answered in 41 s, 6.0 s of it to the first event." in text
     assert "1 grace@example.com 1.2 s quota → next account" in text
     assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
     assert "3 ada@example.com 0.70 s answered ▶ streamed 35 s" in text
@@ -90,6 +90,19 @@ def test_bars_are_drawn_on_the_scale_that_is_asked_for(operator: Client) -> None
     ]
 
     assert widths == [pytest.approx(20.0), pytest.approx(100 * 1.2 / 41, abs=0.1)]
+
+
+def test_of_a_long_stream_the_whole_time_is_drawn_first(operator: Client) -> None:
+    at = time.time() - 60
+    tries = [an_attempt(started_at=at, took_seconds=8.0)]
+    keep(
+        a_record(
+            request_id=SLOW, started_at=at, attempts=tries, first_event_seconds=1.0, duration_seconds=8.0
+        )
+    )
+
+    assert "answered, streamed 7.0 s" in text_of(operator)
+    assert "answered ▶ streamed 7.0 s" in text_of(operator, query="?whole=0")
 
 
 def test_a_request_answered_at_once_has_one_bar(operator: Client) -> None:
