@@ -362,7 +362,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        r"Slowest 32 s: grace@example.com gave no answer for 30 s \(to the first event\)\s+Details",
+        r"Slowest 32 s to the first event: grace@example.com gave no answer for 30 s\s+Details",
         unescape(text_of(page)),
     )
 
