@@ -87,8 +87,8 @@ ANTHROPIC_API_URL = env.safe_url("ANTHROPIC_API_URL", "https://api.anthropic.com
 live.text(
     "GEMINI_SAFETY_THRESHOLD",
     one_of=("", "OFF", "BLOCK_NONE", "BLOCK_ONLY_HIGH", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_LOW_AND_ABOVE"),
-    meaning="From which probability of harm on the Gemini API blocks content. Empty leaves it to Google, "
-    "whose terms permit less only where it is needed.",
+    meaning="What the Gemini API blocks as harmful: most with BLOCK_LOW_AND_ABOVE, nothing with OFF. Empty "
+    "keeps Google's default; its terms allow less strict filters only if your use needs them.",
 )
 
 # Connections to all of them

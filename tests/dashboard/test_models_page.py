@@ -117,7 +117,7 @@ def test_the_page_counts_the_names_of_requests(operator: Client) -> None:
 def test_the_page_names_accounts_that_cannot_be_used(operator: Client) -> None:
     assert "cannot be used" not in operator.get("/models").content.decode()
     Account.objects.create(email="ada@example.com", enabled=False)
-    assert "ada@example.com</a> cannot be used, so it is ready for no model" in (
+    assert "ada@example.com</a> cannot be used, so no model counts it" in (
         operator.get("/models").content.decode()
     )
 

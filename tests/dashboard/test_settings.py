@@ -44,6 +44,14 @@ def test_the_range_of_a_number_is_told(operator: Client) -> None:
     assert "1,000 to 600,000." in operator.get("/settings").content.decode()
 
 
+def test_an_empty_choice_is_called_as_its_description_calls_it(operator: Client) -> None:
+    page = operator.get("/settings").content.decode()
+    for name in ("GEMINI_SAFETY_THRESHOLD", "DEFAULT_THINKING_LEVEL"):
+        assert "empty" in project.LIVE_SETTINGS[name].meaning.lower()
+        options = page.partition(f'aria-label="{name}"')[2].partition("</select>")[0]
+        assert '<option value="" selected>(empty)</option>' in options
+
+
 def test_a_refused_value_stays_in_its_field(operator: Client) -> None:
     answer = operator.post("/settings", {"name": "MAX_RETRIES", "value": '"><script>1'})
     page = answer.content.decode()

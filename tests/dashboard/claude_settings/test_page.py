@@ -91,11 +91,11 @@ def test_in_a_container_it_says_so(operator: Client, monkeypatch: pytest.MonkeyP
     for path in (PAGE, "/connect"):
         monkeypatch.setattr(claude_settings, "container_engine", lambda: "")
         page = operator.get(path, **HERE).content.decode()
-        assert f"a file on <b>{platform.node()}</b>, where this gateway runs" in page
-        assert "in a container" not in page
+        assert f"file on <b>{platform.node()}</b>, where this gateway runs" in page
+        assert "in the container" not in page
         monkeypatch.setattr(claude_settings, "container_engine", lambda: "docker")
         page = operator.get(path, **HERE).content.decode()
-        assert f"a file in a container, <b>{platform.node()}</b>, where this gateway runs" in page
+        assert f"file in the container that runs this gateway (<b>{platform.node()}</b>)" in page
 
 
 def test_the_key_is_in_the_file_and_nowhere_else(
