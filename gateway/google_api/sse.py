@@ -80,10 +80,8 @@ class ChunkReader:
         if self._is_plain_json:
             self._keep(data)
             return []
-        chunk = self._receive_one_text(data)
-        if chunk is not None:
-            return [chunk]
-        chunks: list[AnyChunk] = []
+        if chunks := self._receive_one_event(data):
+            return chunks
         if not self._data and not self._ends_with_cr:
             data = self._receive_whole_events(data, chunks)
         return chunks + self._receive_lines(data) if data else chunks
@@ -114,21 +112,21 @@ class ChunkReader:
             self._is_plain_json = start[:1] in b"{["
         return start
 
-    def _receive_one_text(self, data: bytes) -> TextChunk | None:
-        """Return the chunk of an event that came whole and alone, as most do while a model writes, if it is a
-        TextChunk. Returns None, and has read nothing, for anything else."""
+    def _receive_one_event(self, data: bytes) -> list[AnyChunk]:
+        """Return the chunk of an event of one line that came whole and alone, as most do while a model
+        writes. Returns an empty list, and has read nothing, for anything else."""
         if self._line or self._data or self._ends_with_cr or len(data) > self._quick_bytes:
-            return None
+            return []
         if not data.startswith(b"data:") or data.count(b"\n") != 2 or _may_be_deep([data]):
-            return None
+            return []
         end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
         if not data.endswith(end) or data.count(b"\r") != end.count(b"\r"):
-            return None
-        text = data[5:]  # JSON ignores the line ends
+            return []
         try:
-            return read_wrapped_text_chunk(text).response if WRAPPER in text else read_text_chunk(text)
-        except NOT_ONLY_TEXT:
-            return None
+            values = _values_of([data[5:]])  # JSON ignores the line ends
+        except orjson.JSONDecodeError:
+            return []
+        return values if type(values[0]) in _CHUNKS else []
 
     def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the

@@ -46,8 +46,8 @@ ERRORS = (UpstreamError, EmptyAnswer, BrokenAnswer, MalformedStream)
 class LineReader(ChunkReader):
     """Reads every event line by line."""
 
-    def _receive_one_text(self, data: bytes) -> TextChunk | None:
-        return None
+    def _receive_one_event(self, data: bytes) -> list[AnyChunk]:
+        return []
 
     def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         return data
