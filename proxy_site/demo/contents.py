@@ -4,7 +4,7 @@ requests."""
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from accounts import live_settings
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from proxy_site.emulator.state import EmulatorState
 
 
-SEEN_AFTER = timedelta(seconds=20)
-"""How long a server runs on after its last request began."""
+SEEN_AFTER_SECONDS = 20.0
+"""How long a server runs on after its last request began, unless the next server begins sooner."""
 FIRST_PROCESS = 4100
 MAPPED = {
     "opus": OPUS.answers,
@@ -48,32 +48,34 @@ def write_example_data(google: EmulatorState) -> None:
     )
     live_settings.change("FALLBACK", "true", by="the demo")  # as in its history
     records = Day(time.time()).records()
-    _store_requests(records)
+    store_requests(records)
     last_used = {record.account: record.started_at for record in records}
     for email, at in last_used.items():
         Account.objects.filter(email=email).update(last_used_at=datetime.fromtimestamp(at, UTC))
 
 
-def _store_requests(records: Sequence[RequestRecord]) -> None:
+def store_requests(records: Sequence[RequestRecord]) -> None:
     """Store the records as those of two servers that have ended. The first one ended during its last
     request, the only one whose end is unknown."""
     last = next(number for number, record in enumerate(records, 1) if not record.has_ended)
-    _store_of_one_server(records[:last])
-    _store_of_one_server(records[last:])
+    earlier, later = records[:last], records[last:]
+    between_seconds = later[0].started_at - earlier[-1].started_at
+    _store_of_one_server(earlier, min(SEEN_AFTER_SECONDS, between_seconds / 2))
+    _store_of_one_server(later, SEEN_AFTER_SECONDS)
 
 
-def _store_of_one_server(records: Sequence[RequestRecord]) -> None:
+def _store_of_one_server(records: Sequence[RequestRecord], seen_after_seconds: float) -> None:
     server = instances.register("")
     for record_id, record in enumerate(records, server.first_request_id + 1):
         record.id = record_id
     rows_and_sums.store([rows_and_sums.entry_of(record, server.pk) for record in records], server.pk)
     instances.end(server.pk)  # closes the rows of requests without an end
-    first, last = (datetime.fromtimestamp(records[at].started_at, UTC) for at in (0, -1))
+    ended_at = datetime.fromtimestamp(records[-1].started_at + seen_after_seconds, UTC)
     ServerInstance.objects.filter(pk=server.pk).update(
         process_id=FIRST_PROCESS + server.pk,
-        started_at=first,
-        seen_at=last + SEEN_AFTER,
-        ended_at=last + SEEN_AFTER,
+        started_at=datetime.fromtimestamp(records[0].started_at, UTC),
+        seen_at=ended_at,
+        ended_at=ended_at,
     )
 
 

@@ -16,6 +16,7 @@ from gateway.ledger.rows_and_sums import entry_of
 from gateway.ledger.search import attempts_of
 from gateway.ledger.usage import sessions, totals
 from gateway.models import RequestLog, ServerInstance
+from proxy_site.demo.contents import store_requests
 from proxy_site.demo.history import REQUESTS, Day
 from tests.faults.test_ledger_is_exact import assert_the_sums_agree
 
@@ -51,8 +52,11 @@ def test_each_outcome_is_there() -> None:
     assert {row.upstream_model.partition("-")[0] for row in rows} == {"claude", "gemini", "gpt"}
 
 
-@pytest.mark.usefixtures("demo")
-def test_a_server_ended_during_the_interrupted_request() -> None:
+@pytest.mark.usefixtures("demo_settings", "db")
+@pytest.mark.parametrize("minute", [0, 560, 910], ids=["a pause", "0.1 s", "0.5 s"])
+def test_a_server_ended_during_the_interrupted_request(minute: int) -> None:
+    """It ended before the next one began, however soon a client asked again."""
+    store_requests(Day(NOON + minute * 60).records())
     ended, later = ServerInstance.objects.order_by("started_at")
     interrupted = RequestLog.objects.get(problem="interrupted")
     last = RequestLog.objects.order_by("-started_at")[0]
