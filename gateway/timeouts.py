@@ -18,6 +18,9 @@ from typing import Any
 
 NEVER = math.inf
 MANY = 256
+AHEAD_SECONDS = 0.1
+"""The timer also looks at waits whose turn comes within so many seconds, and notes the later deadlines that
+they have by then: thousands of streams, whose deadlines move with each event, need ten timers a second."""
 
 
 class Waiting:
@@ -81,17 +84,27 @@ class Timeouts:
     def _look(self) -> None:
         """Expire the waits that are due. The clock may still be a moment before the timer's time."""
         now = max(self.loop.time(), self._timer_at)
-        self._timer = None
-        while self._due and self._due[0][0] <= now:
-            at, _, waiting = heapq.heappop(self._due)
-            if waiting.looked_at == at:  # else it has an earlier entry, or none
-                waiting.looked_at = NEVER
-                if waiting.deadline <= now:
-                    waiting.expire()
-                else:
-                    self.watch(waiting)
-        if self._due and self._timer is None:
-            self._set_timer(self._due[0][0])
+        try:
+            while self._due and self._due[0][0] <= now + AHEAD_SECONDS:
+                at, _, waiting = self._due[0]
+                is_current = waiting.looked_at == at  # else it has an earlier entry, or none
+                if is_current and waiting.deadline <= at and now < at:
+                    break
+                heapq.heappop(self._due)
+                if is_current:
+                    self._look_at(waiting, now)
+        finally:
+            if self._due:
+                self._set_timer(self._due[0][0])
+            else:
+                self._timer = None
+
+    def _look_at(self, waiting: Waiting, now: float) -> None:
+        waiting.looked_at = NEVER
+        if waiting.deadline <= now:
+            waiting.expire()
+        else:
+            self.watch(waiting)
 
 
 _latest: Timeouts | None = None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.timeouts import MANY, NEVER, Timeouts, Waiting, time_limit
+from gateway.timeouts import AHEAD_SECONDS, MANY, NEVER, Timeouts, Waiting, time_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,27 +35,28 @@ class Wait(Waiting):
         self.deadline = NEVER
 
 
+TICK = 1 / 32  # several within AHEAD_SECONDS
 STEPS = st.lists(st.tuples(st.integers(0, 4), st.one_of(st.none(), st.integers(0, 20))), max_size=30)
 
 
 @settings(max_examples=300)
 @given(STEPS)
 def test_each_wait_ends_at_its_own_deadline(steps: list[tuple[int, int | None]]) -> None:
-    """Each step sets or clears the deadline of one of five waits; then a second passes."""
+    """Each step sets or clears the deadline of one of five waits; then a tick passes."""
     loop = Clock()
 
     async def play() -> None:
         timeouts = Timeouts()
         waits = [Wait(loop) for _ in range(5)]
         expected: dict[int, float] = {}
-        for which, seconds in [*steps, *[(0, None)] * 25]:
+        for which, ticks in [*steps, *[(0, None)] * 25]:
             wait = waits[which]
             expected.pop(which, None)
-            wait.deadline = NEVER if seconds is None else loop.now + seconds
+            wait.deadline = NEVER if ticks is None else loop.now + ticks * TICK
             timeouts.watch(wait)
-            if seconds is not None:
+            if ticks is not None:
                 expected[which] = wait.deadline
-            loop.now += 1
+            loop.now += TICK
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             for one, at in list(expected.items()):
@@ -87,6 +88,51 @@ async def test_one_timer_serves_all_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
     timeouts.stop()
     assert timers.call_count == 1
+
+
+def test_deadlines_that_move_need_ten_timers_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Clock()
+    timers = Mock(wraps=loop.call_at)
+    monkeypatch.setattr(loop, "call_at", timers)
+
+    async def play() -> list[Wait]:
+        timeouts = Timeouts()
+        waits = [Wait(loop) for _ in range(1000)]
+        for number, wait in enumerate(waits):
+            wait.deadline = 1 + number / 1000
+            timeouts.watch(wait)
+            wait.deadline += 5
+        while loop.now < 4:
+            loop.now += 0.001
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        timeouts.stop()
+        return waits
+
+    try:
+        waits = loop.run_until_complete(play())
+    finally:
+        loop.close()
+    assert not any(wait.expired for wait in waits)
+    assert timers.call_count <= 1 / AHEAD_SECONDS + 2
+
+
+async def test_a_wait_that_fails_to_expire_leaves_the_others_their_timer() -> None:
+    class Broken(Waiting):
+        def expire(self) -> None:
+            self.deadline = NEVER
+            raise RuntimeError
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)
+    timeouts, broken, following = Timeouts(), Broken(), Mock(wraps=Waiting(), looked_at=NEVER)
+    broken.deadline, following.deadline = loop.time() + 0.01, loop.time() + 0.02
+    timeouts.watch(broken)
+    timeouts.watch(following)
+    await asyncio.sleep(0.05)
+
+    timeouts.stop()
+    following.expire.assert_called_once()
 
 
 # As asyncio.timeout
