@@ -69,7 +69,7 @@ class ChunkReader:
         self._is_at_start = True
         self._is_plain_json = False
         self._ends_with_cr = False  # a CRLF may be split between two pieces
-        self._line = bytearray()  # the incomplete line
+        self._line: bytes | bytearray = b""  # the incomplete line; a bytearray is made for a part of one only
         self._data: list[bytes] = []  # lines of the incomplete event
         self._data_size = 0
 
@@ -90,8 +90,7 @@ class ChunkReader:
         """Return the last chunk, if the upstream never sent its end."""
         if not self._line and not self._data:
             return []
-        rest = bytes(self._line)
-        self._line.clear()
+        rest = self._take_line()
         if self._is_plain_json:
             return [*_objects_in(rest)]
         chunks: list[AnyChunk] = []
@@ -101,8 +100,7 @@ class ChunkReader:
 
     def _look_at_the_start(self, data: bytes) -> bytes:
         """Tell events from plain JSON. Returns the bytes to parse; none while there are too few to decide."""
-        start = bytes(self._line) + data
-        self._line.clear()
+        start = self._take_line() + data
         if _BYTE_ORDER_MARK.startswith(start[:3]) and len(start) < len(_BYTE_ORDER_MARK):
             self._keep(start)
             return b""
@@ -115,18 +113,30 @@ class ChunkReader:
     def _receive_one_event(self, data: bytes) -> list[AnyChunk]:
         """Return the chunk of an event of one line that came whole and alone, as most do while a model
         writes. Returns an empty list, and has read nothing, for anything else."""
-        if self._line or self._data or self._ends_with_cr or len(data) > self._quick_bytes:
+        if self._line or self._data_size or self._ends_with_cr or len(data) > self._quick_bytes:
             return []
-        if not data.startswith(b"data:") or data.count(b"\n") != 2 or _may_be_deep([data]):
+        line, _, end = data.partition(b"\n")
+        # `in` is slow for bytes: it raises and catches an error before it searches.
+        carriage_return = line.find(b"\r")
+        if end == b"\n":
+            is_whole = carriage_return < 0
+        else:
+            is_whole = end == b"\r\n" and carriage_return == len(line) - 1
+        if not is_whole or not line.startswith(b"data:"):
             return []
-        end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
-        if not data.endswith(end) or data.count(b"\r") != end.count(b"\r"):
+        if len(line) > 2 * MOST_LEVELS and _may_be_deep([line]):
             return []
+        text = line[5:]
+        is_wrapped = text.find(WRAPPER) >= 0
         try:
-            values = _values_of([data[5:]])  # JSON ignores the line ends
+            return [read_wrapped_text_chunk(text).response if is_wrapped else read_text_chunk(text)]
+        except NOT_ONLY_TEXT:
+            pass
+        try:
+            value = orjson.loads(text)
         except orjson.JSONDecodeError:
             return []
-        return values if type(values[0]) in _CHUNKS else []
+        return [value] if type(value) is dict else []
 
     def _receive_whole_events(self, data: bytes, chunks: list[AnyChunk]) -> bytes:
         """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the
@@ -135,8 +145,7 @@ class ChunkReader:
         end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
         if end not in data or len(self._line) + len(data) > self._quick_bytes:
             return data
-        data = bytes(self._line) + data
-        self._line.clear()
+        data = self._take_line() + data
         events, _, rest = data.rpartition(end)
         texts = events.removeprefix(b"data:").split(end + b"data:")
         between = b"".join(texts)
@@ -161,8 +170,7 @@ class ChunkReader:
         *lines, rest = data.split(b"\n")
         for line in lines:
             if self._line:
-                line = bytes(self._line) + line
-                self._line.clear()
+                line = self._take_line() + line
             elif not line and not self._data:
                 continue  # a comment that keeps the connection alive
             self._receive_line(line, chunks)
@@ -170,8 +178,15 @@ class ChunkReader:
         return chunks
 
     def _keep(self, piece: bytes) -> None:
-        self._line += piece
+        if self._line:
+            self._line += piece
+        elif piece:
+            self._line = bytearray(piece)
         self._check_size()
+
+    def _take_line(self) -> bytes:
+        line, self._line = bytes(self._line), b""
+        return line
 
     def _check_size(self) -> None:
         if len(self._line) + self._data_size > self._max_event_bytes:
