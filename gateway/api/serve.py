@@ -174,30 +174,31 @@ class _Pieces:
     event. This is an iterator, since the event loop would keep track of an async generator. With a sender,
     pieces that arrive while the iterator waits are sent at once, and the iterator returns the others."""
 
-    __slots__ = ("_answer", "_batches", "_encoded", "_exchange", "_last", "_sender")
+    __slots__ = ("_answer", "_batches", "_encoded", "_exchange", "_last", "_record", "_sender")
 
     def __init__(
         self, exchange: _Exchange, answer: AnyAnswer | None, last: bytes, sender: DirectSender | None
     ) -> None:
         self._exchange = exchange
+        self._record = exchange.record
         self._answer = answer
         self._batches = None if answer is None else answer.batches()
         self._encoded = exchange.dialect.event_encoder()
         self._last = last
         self._sender = sender
         if sender is not None and isinstance(answer, Answer):
-            answer.push_to(self._send)
+            answer.push_to(self)
 
     def __aiter__(self) -> _Pieces:
         return self
 
-    def _send(self, events: list[StreamEvent]) -> bool:
+    def send_now(self, events: list[StreamEvent]) -> bool:
         """Send the events as a piece, unless the client is slow or gone."""
         sender = self._sender
         if sender is None or not sender.can_send:
             return False
         piece = self._encoded(events)
-        self._exchange.record.response_bytes += len(piece)
+        self._record.response_bytes += len(piece)
         sender.send_piece(piece)
         return True
 
@@ -212,9 +213,9 @@ class _Pieces:
         try:
             events = await self._batches.__anext__()
             piece = self._encoded(events) if events else exchange.dialect.ping
-            exchange.record.response_bytes += len(piece)
+            self._record.response_bytes += len(piece)
         except StopAsyncIteration:
-            exchange.record.succeed()
+            self._record.succeed()
             raise
         except (asyncio.CancelledError, Exception) as error:
             if exchange.is_hang_up(error):
@@ -236,7 +237,7 @@ class _Pieces:
         finally:
             if self._answer is not None:
                 self._answer.close()
-            gateway, record = self._exchange.gateway, self._exchange.record
+            gateway, record = self._exchange.gateway, self._record
             if record.status is None and gateway.is_stopping:
                 record.fail(Overloaded(STOPPING))
             gateway.recorder.close(record)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from contextvars import copy_context
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from accounts.failures import UpstreamError
 from gateway.dialects.anthropic.stream_events import WHOLE
@@ -32,6 +30,11 @@ WHOLE_ANSWER_BYTES = 64 * 1024 * 1024
 """The most bytes from the upstream of an answer that is kept in memory until it is complete."""
 
 
+class EventSender(Protocol):
+    def send_now(self, events: list[StreamEvent]) -> bool:
+        """Send events to the client. Returns False when that is not possible now."""
+
+
 class Answer:
     """An answer, which begins with `begin`. The caller must `close` it, read or not."""
 
@@ -48,7 +51,7 @@ class Answer:
         "_received_bytes",
         "_response",
         "_returned_events",
-        "_send",
+        "_sender",
         "_unsent",
         "_was_read_to_its_end",
         "checks_calls",
@@ -88,9 +91,9 @@ class Answer:
         """False after an empty list was returned last."""
         self._last_sent = self._content_at = 0.0
         """When the events returned last had been sent, and when content arrived last; time.monotonic()."""
-        self._send: Callable[[list[StreamEvent]], bool] | None = None
+        self._sender: EventSender | None = None
         self._unsent: list[StreamEvent] | Exception | None = None
-        """Events that `_send_at_once` could not send, or its failure, for the iterator that waits."""
+        """Events that `receive_now` could not send, or its failure, for the iterator that waits."""
         self._ended = False
         self._was_read_to_its_end = False
         self._received_bytes = 0
@@ -157,7 +160,7 @@ class Answer:
                 if (failure := self._failure or self._failure_at_end) is not None:
                     raise failure
                 data = await self._response.read(wait_until - now)
-                # Without data when `_send_at_once` has taken it.
+                # Without data when `receive_now` has taken it.
                 events = self._events_in(data) if self._unsent is None else self._take_unsent()
             except TimeoutError:
                 if self._idle_ends_at <= self._last_sent + KEEP_ALIVE_SECONDS:
@@ -176,33 +179,32 @@ class Answer:
                 return events
         raise StopAsyncIteration
 
-    def push_to(self, send: Callable[[list[StreamEvent]], bool]) -> None:
-        """Give events that arrive while the iterator waits to `send`, without waking the task that waits.
-        `send` returns False when it cannot send now: then the iterator returns them, as it returns whatever
-        is not only content: the end, a failure, bytes without an event. An HTTP client may be unable to do
-        this; then the iterator returns everything."""
-        self._send = send
-        in_this_context = partial(copy_context().run, self._send_at_once)  # type: ignore[call-arg]
-        self._response.push_to(in_this_context)
+    def push_to(self, sender: EventSender) -> None:
+        """Give events that arrive while the iterator waits to the sender, without waking the task that waits.
+        The iterator returns those that the sender cannot send now, and whatever is not only content: the end,
+        a failure, bytes without an event. An HTTP client may be unable to do this; then the iterator returns
+        everything."""
+        self._sender = sender
+        self._response.push_to(self)
 
-    def _send_at_once(self, data: bytes) -> float:
+    def receive_now(self, data: bytes) -> float:
         """Send the events in bytes that have just arrived. Returns the seconds until a ping or the end of the
         model's silence is due; 0 when the iterator has to go on."""
-        assert self._send is not None
         try:
-            events = self._events_in(data)
+            events = self._events_before_end(data)
             self._unsent = events
             if (
                 events
                 and self._reader.has_content
-                and not self._ended
-                and not (self._failure or self._failure_at_end)
-                and self._send(events)
+                and not (self._ended or self._failure or self._failure_at_end)
+                and self._sender is not None
+                and self._sender.send_now(events)
             ):
                 self._unsent = None
                 self._returned_events = True
                 self._last_sent = self._content_at = time.monotonic()
-                return min(self._idle_seconds, KEEP_ALIVE_SECONDS)
+                idle = self._idle_seconds
+                return idle if idle < KEEP_ALIVE_SECONDS else KEEP_ALIVE_SECONDS  # noqa: FURB136
         except Exception as error:  # for the task that reads
             self._unsent = error
         return 0.0
@@ -289,7 +291,7 @@ class Answer:
     def close(self) -> None:
         """Release the account and the connection. A connection whose answer was read to its end is kept for
         the next request; any other is closed, so that the upstream stops generating."""
-        self._send = None  # it belongs to an object that refers to this answer
+        self._sender = None  # it belongs to an object that refers to this answer
         if self._was_read_to_its_end:
             self._response.release()
         else:
@@ -307,8 +309,15 @@ class Answer:
         return max(0, (self.usage.prompt_tokens or 0) - (cached or 0))
 
     def _events_in(self, data: bytes) -> list[StreamEvent]:
-        """Return the events before a failure; the caller raises it afterwards. This is no coroutine, which
-        would take memory for as long as the upstream is silent."""
+        """Return the events in what `read` returned, with the final ones when it was the upstream's last.
+        Returns those before a failure; the caller raises it afterwards. This is no coroutine, which would
+        take memory for as long as the upstream is silent."""
+        events = self._events_before_end(data)
+        if not (self._ended or self._failure) and self._response.is_at_end:
+            self._read_end(events)
+        return events
+
+    def _events_before_end(self, data: bytes) -> list[StreamEvent]:
         self._received_bytes += len(data)
         events: list[StreamEvent] = []
         self._reader.has_content = False
@@ -319,9 +328,6 @@ class Answer:
                 self._ended, self._was_read_to_its_end = True, not data
         except FAILURES as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer
-        else:
-            if not self._ended and self._response.is_at_end:
-                self._read_end(events)
         return events
 
     def _read_end(self, events: list[StreamEvent]) -> None:

@@ -17,6 +17,7 @@ import asyncio
 import re
 from base64 import b64encode
 from contextlib import suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ PUBLIC_PLAIN_HTTP = (
 )
 MAX_HEAD_BYTES = 64 * 1024
 FRAMING = (b"transfer-encoding", b"content-length")
+NO_CONTEXT = Context()
 INFORMATION = range(100, 200)
 UNSENDABLE = re.compile(r"[\r\n\0]")
 KEPT_TARGETS = 256
@@ -105,6 +107,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     __slots__ = (
         "_buffered",
+        "_context",
         "_ends_with_connection",
         "_failure",
         "_head_bytes",
@@ -149,6 +152,8 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self.has_been_used = False
         self._failure: TransportFailed | None = None
         self._receiver: Receiver | None = None
+        self._context = NO_CONTEXT
+        """That in which the receiver is called."""
         self._read_until = NEVER
         """The deadline of `read`."""
         self._must_return = False
@@ -231,14 +236,14 @@ class ModelConnection(asyncio.Protocol, Waiting):
 
     def push_to(self, receiver: Receiver) -> None:
         """Do what Response.push_to does, until the answer's end."""
-        self._receiver = receiver
+        self._receiver, self._context = receiver, copy_context()
 
     def _give_to(self, receiver: Receiver) -> None:
         """Give what has arrived to the receiver. Wake `read` when the receiver says so."""
         data = b"".join(self._pieces)
         self._pieces.clear()
         self._buffered = 0
-        seconds = receiver(data)
+        seconds = self._context.run(receiver.receive_now, data)
         if seconds:
             self._read_until = self.deadline = self._loop.time() + seconds
         else:
@@ -284,7 +289,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
         if not self._has_ended_well():
             self.close()
             return
-        self._receiver = None
+        self._receiver, self._context = None, NO_CONTEXT
         self._forget_answer()
         self.has_been_used = True
         self._pool = pool
@@ -303,7 +308,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
             with suppress(ValueError):
                 self._pool.remove(self)
             self._pool = None
-        self._receiver = None
+        self._receiver, self._context = None, NO_CONTEXT
         if self._failure is None:
             self._failure = BrokenConnection("the connection was closed")
         self._transport.abort()
@@ -334,7 +339,7 @@ class ModelConnection(asyncio.Protocol, Waiting):
                 self._refuse("headers without an end")
         if self._failure is not None:
             return
-        if self._receiver is not None and self._pieces and self._waiter is not None:
+        if self._receiver is not None and self._pieces and self._waiter is not None and not self.is_complete:
             self._give_to(self._receiver)
             return
         self._buffered += len(data)

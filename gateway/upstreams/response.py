@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
-
-    Receiver = Callable[[bytes], float]
-    """Takes bytes of a body that have just arrived. Returns the seconds for which `read` waits on; with 0 it
-    returns."""
+    from collections.abc import Coroutine, Mapping
 
 ERROR_BODY_BYTES = 256 * 1024
 
@@ -23,6 +19,12 @@ class TransportFailed(Exception):
 
 class TransportTimedOut(TransportFailed):
     """No data arrived within the timeout."""
+
+
+class Receiver(Protocol):
+    def receive_now(self, data: bytes) -> float:
+        """Take bytes of a body that have just arrived. Returns the seconds for which `read` waits on; with 0
+        it returns. This is no coroutine."""
 
 
 class Response(ABC):
@@ -52,8 +54,9 @@ class Response(ABC):
         """
 
     def push_to(self, receiver: Receiver) -> None:  # noqa: B027  # not every HTTP client can
-        """Give bytes that arrive while `read` waits to `receiver`, as they arrive, instead of to `read`. This
-        saves the event loop's work of waking a task."""
+        """Give bytes that arrive while `read` waits to `receiver` instead of to `read`, as they arrive, which
+        saves the event loop's work of waking a task. `read` gets the last ones. The receiver is called in the
+        context of the caller."""
 
     @property
     @abstractmethod

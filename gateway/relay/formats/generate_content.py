@@ -86,24 +86,20 @@ def _new_tool_use_id() -> str:
 class ChunkedAnswer:
     """Reads Google's event stream. Cloud Code wraps its chunks in a member `response`."""
 
-    __slots__ = ("_chunks", "_stream", "has_content", "usage")
+    __slots__ = ("_chunks", "_stream", "has_content", "is_complete", "usage")
 
     passes_through = False
     checks_calls = False
 
     def __init__(self, stream: MessageStream) -> None:
         self.usage = stream.usage
-        self.has_content = False
+        self.has_content = self.is_complete = False
         self._stream = stream
         self._chunks = ChunkReader()
 
     @property
     def stop_reason(self) -> str:
         return self._stream.stop_reason
-
-    @property
-    def is_complete(self) -> bool:
-        return self._stream.is_complete
 
     @property
     def declares_tools(self) -> bool:
@@ -118,6 +114,7 @@ class ChunkedAnswer:
         if not chunks:
             return []
         events = self._stream.receive(*chunks)
+        self.is_complete = self._stream.is_complete
         self.has_content = self.has_content or bool(events) or any(map(_has_content, chunks))
         return events
 

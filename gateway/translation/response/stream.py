@@ -182,10 +182,9 @@ class MessageStream:
         """
         if self._error is not None:
             return True
-        if self._rules.with_sources:
+        if self._turn_ended_with in {None, "end_turn"} or self._rules.with_sources:
             return False
-        is_cut_short = self._turn_ended_with is not None and self._turn_ended_with != "end_turn"
-        return is_cut_short and self.usage.prompt_tokens is not None
+        return self.usage.prompt_tokens is not None
 
     def receive(self, *chunks: Chunk | TextChunk) -> list[StreamEvent]:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
