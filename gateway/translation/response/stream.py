@@ -82,6 +82,7 @@ class MessageStream:
         "_characters",
         "_client_model",
         "_continued",
+        "_continues_with",
         "_display",
         "_error",
         "_family",
@@ -157,6 +158,7 @@ class MessageStream:
         self._is_signed = False  # of the open thinking block
         self._text: list[str] = []  # of the open text block, for the store of Gemini's signatures
         self._pending_signature: str | None = None  # for the next call
+        self._continues_with: str | None = None  # the same between two calls of ``receive``
         self._characters = CharacterJoiner()
         self._thought_characters = CharacterJoiner()
         stop_sequences = self._rules.stop_sequences
@@ -190,7 +192,7 @@ class MessageStream:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
         counts_of_each: list[TokenCounts] = []
-        continued, index = self._continued_now(), self._index
+        continued, index = self._continues_with, self._index
         delta_type = f"{continued}_delta"
         for chunk in chunks:
             if (
@@ -201,7 +203,8 @@ class MessageStream:
                     self.usage.merge_counts(*counts_of_each)
                     counts_of_each = []
                 events += self._receive_any(chunk)
-                continued, index = self._continued_now(), self._index
+                continued = self._continues_with = self._continued_now()
+                index = self._index
                 delta_type = f"{continued}_delta"
                 continue
             counts_of_each += (chunk.usage_metadata,)
@@ -275,6 +278,7 @@ class MessageStream:
             stream_events.message_stop(),
         )
         self._is_closed = True
+        self._continues_with = None
         return events
 
     # --- around the parts ---
