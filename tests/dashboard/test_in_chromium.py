@@ -388,7 +388,7 @@ def test_an_unknown_id_that_is_pasted_into_the_overview_is_said_to_be_one(
     page: Page, demo: LiveGateway
 ) -> None:
     page.goto(demo.url)
-    page.get_by_label("A request").focus()
+    page.get_by_label("A request's id").focus()
     page.keyboard.insert_text("req_" + "0" * 24)
     page.get_by_text("No request has this id.").wait_for()
 
