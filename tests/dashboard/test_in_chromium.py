@@ -219,7 +219,8 @@ def test_the_head_of_a_column_ends_where_its_numbers_end(page: Page, demo: LiveG
     assert page.evaluate(HEADS_AWAY) == [0, 0, 0, 0]
 
 
-HYPHENS = """selector => {
+HYPHENS = """async selector => {
+  await document.fonts.ready;  // the font that stands in for a while has figures of other widths
   const cell = document.querySelector(selector);
   const widthOf = (text) => {
     const probe = document.createElement("span");
