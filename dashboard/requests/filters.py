@@ -33,8 +33,10 @@ CHIPS = {"errors", "open", "sort"}
 MARKED = {**{name: name for name in sorted(WITHOUT_CONTROL)}, "slower": "slower than"}
 """Filters that are shown as a mark beside the list, with the words for them."""
 SLOWEST = "slowest"
-WHOLE_ID = re.compile(r"\breq_[0-9a-f]{24}\b")
-"""Matches an id that the gateway has made (gateway/telemetry/request_ids.py)."""
+WHOLE_ID = re.compile(r"\b(?:req_)?([0-9a-f]{24})\b")
+"""Matches an id that the gateway has made (gateway/telemetry/request_ids.py), also without its beginning."""
+SESSION_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Matches the id that Claude Code gives a session."""
 NAMES_OF_SEARCH = {"class": "request_class"}
 """The names of filters that Search names differently."""
 
@@ -157,7 +159,7 @@ def filters_of(given: Mapping[str, str]) -> Filters:
     """Return the filters in a query. Raises InvalidRequest for a value that is not valid."""
     kept = {name: _clean(given.get(name, "")) for name in PARAMETERS}
     if (whole_id := WHOLE_ID.search(kept["q"])) is not None:
-        kept["q"] = whole_id[0]  # copied with what stands around it
+        kept["q"] = f"req_{whole_id[1]}"  # copied with what stands around it, or without its beginning
     kept = {name: value for name, value in kept.items() if value}
     return Filters(kept, search_of(kept), before_of(given))
 

@@ -21,7 +21,7 @@ from django_htmx.http import HttpResponseClientRedirect, push_url
 
 from dashboard.pages import operator_page, render_page
 from dashboard.requests.explanation import Explanation, explain
-from dashboard.requests.filters import CHIPS, SLOWEST, WHOLE_ID, TextSearch, readable_filters
+from dashboard.requests.filters import CHIPS, SESSION_ID, SLOWEST, WHOLE_ID, TextSearch, readable_filters
 from gateway.ledger import search, usage
 from gateway.ledger.retention import oldest_kept
 from gateway.models import HourlyUsage
@@ -106,7 +106,8 @@ def requests(request: HttpRequest) -> HttpResponse:
     is_unknown_id = not ids and WHOLE_ID.fullmatch(filters.text) is not None
     if request.htmx.target == BY_ID:  # type: ignore[attr-defined]
         address = HttpResponseClientRedirect(_address(filters))
-        return address if is_unknown_id else HttpResponse(status=HTTPStatus.NO_CONTENT)
+        is_whole = is_unknown_id or SESSION_ID.fullmatch(filters.text) is not None
+        return address if is_whole else HttpResponse(status=HTTPStatus.NO_CONTENT)
     used = _used_names()
     text = TextSearch(filters.text, ids, _names_with(filters.text, used))
     found = Found() if problem else _find(filters, text, timezone.now())

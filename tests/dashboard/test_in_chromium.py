@@ -314,7 +314,7 @@ def test_each_answer_of_the_overview_is_read_within_five_seconds(page: Page, dem
     page.goto(demo.url)
     found = page.evaluate(LABELS)
     assert [label for label, answer in found if answer] == [
-        *("Out of quota", "Tonight", "To do", "Hangs", "opus is"),
+        *("Out of quota", "Tonight", "Hangs", "opus is", "To do"),
         *("Last failed", "Slowest", "Most used by", "From cache"),
     ]
     glances = {
@@ -383,6 +383,15 @@ def test_an_id_that_is_pasted_outside_of_a_field_opens_its_request(page: Page, d
     page.goto(f"{demo.url}/usage")
     page.keyboard.press("Control+V")
     page.wait_for_url(f"**{href}")
+    session = page.locator(".facts").get_by_role("link", name=re.compile("^[0-9a-f-]{36}$")).inner_text()
+    page.goto(f"{demo.url}/logs")
+    field.fill(session)
+    field.select_text()
+    page.keyboard.press("Control+C")
+    page.goto(demo.url)
+    assert page.locator("[data-search]").get_attribute("placeholder") == "An id? Ctrl+V"
+    page.keyboard.press("Control+V")
+    page.wait_for_url(f"**/requests?q={session}")
 
 
 def test_an_unknown_id_that_is_pasted_into_the_overview_is_said_to_be_one(

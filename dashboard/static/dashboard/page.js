@@ -30,13 +30,19 @@ function say(button, text) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-// An id of a request, alone or in a line, that is pasted outside of a field opens its page.
+// An id of a request or a session, alone or in a line, that is pasted outside of a field opens its page. Where there is
+// a keyboard, the field for an id says so.
+const ID = /\b(?:req_)?[0-9a-f]{24}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/;
 document.addEventListener("paste", (event) => {
   if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-  const [id] = event.clipboardData?.getData("text").match(/\breq_[0-9a-f]{24}\b/) ?? [];
+  const [id] = event.clipboardData?.getData("text").match(ID) ?? [];
   const requests = document.querySelector("a[data-key=r]");
   if (id && requests) location.assign(`${requests.href}?q=${id}`);
 });
+const hint = document.querySelector("[data-paste-hint]");
+if (hint && matchMedia("(hover: hover)").matches) {
+  hint.placeholder = `An id? ${navigator.platform.startsWith("Mac") ? "⌘V" : "Ctrl+V"}`;
+}
 
 // A part that could not be loaded stays as it is, and the page says so.
 const failed = document.querySelector("[data-failed]");

@@ -89,7 +89,7 @@ def test_dry_accounts_are_named(operator: Client) -> None:
     assert page.count("(Gemini) back at <b>") == 2
     assert "and 3 more" in page
     assert re.findall("<dt>([^<]+)", page) == [
-        *("Out of quota", "Tonight", "To do", "Hangs"),
+        *("Out of quota", "Tonight", "Hangs", "To do"),
         *("Last failed", "Slowest", "Most used by", "From cache"),
     ]
 
@@ -271,7 +271,7 @@ def test_what_needs_the_operator_comes_with_a_button(operator: Client) -> None:
     page = operator.get("/").content.decode()
     assert "invalid_client &lt;script&gt;" in page
     assert re.search('href="https://accounts.google.com/verify"[^>]* target="_blank"', page)
-    to_do = re.search(r" To do (.*) Hangs", unescape(text_of(page)).replace(NBSP, " "))
+    to_do = re.search(r" To do (.*) In the last", unescape(text_of(page)).replace(NBSP, " "))
     assert to_do is not None
     assert to_do[1].startswith(
         "! Google refuses the OAuth client: invalid_client <script> What to do "
@@ -362,7 +362,7 @@ def test_the_slowest_request_says_why_and_leads_to_its_page(
     assert 'href="/requests/req_slow"' in page
     assert "<span data-private>grace@example.com</span> gave no answer for" in page
     assert re.search(
-        r"Slowest 32 s to the first event: grace@example.com gave no answer for 30 s\s+Details",
+        r"Slowest 32 s: grace@example.com gave no answer for 30 s\s+Details",
         unescape(text_of(page)),
     )
 

@@ -204,6 +204,19 @@ def test_the_field_of_the_overview_opens_a_whole_id_and_changes_nothing_for_anot
         assert "HX-Push-Url" not in answer
 
 
+def test_the_field_of_the_overview_opens_an_id_without_its_beginning_and_a_sessions_requests(
+    operator: Client,
+) -> None:
+    session = "0b4f1a52-9c1d-4f0e-8d27-5a3c6b7e8f90"
+    keep(a_record(request_id="req_" + "a1" * 12, session_id=session))
+    as_asked = {"HX-Request": "true", "HX-Target": "by-id"}
+    answer = operator.get("/requests", {"q": "a1" * 12}, headers=as_asked)
+    assert answer["HX-Redirect"] == f"/requests/req_{'a1' * 12}"
+    answer = operator.get("/requests", {"q": session}, headers=as_asked)
+    assert answer["HX-Redirect"] == f"/requests?q={session}"
+    assert f"req_{'a1' * 12}" in operator.get(answer["HX-Redirect"]).content.decode()
+
+
 def test_an_id_that_no_request_has_is_said_to_be_unknown(operator: Client) -> None:
     keep(a_record(request_id="req_12"))
     page = operator.get("/requests", {"q": UNKNOWN_ID}).content.decode()
