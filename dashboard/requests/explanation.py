@@ -114,8 +114,7 @@ class Explanation:
     cause: str = ""
     """What took most of the time to the first event, without a full stop."""
     cause_alone: str = ""
-    """The cause for a place that shows the time to the first event: without that time, and without what came
-    of the cause."""
+    """The cause for a place that shows the time to the first event: without that time."""
     accounts: frozenset[str] = frozenset()
     """The names of accounts in the sentence, its course and the cause, for pages that can hide them."""
 
@@ -129,8 +128,8 @@ class Explanation:
 
 
 class _Span(NamedTuple):
-    """A part of the time to the first event. `what` says what took it, `then` what came of it; both name
-    `accounts`."""
+    """A part of the time to the first event. `what` says what took it, `then` what came of it, after the word
+    "Answered"; both name `accounts`."""
 
     what: str
     seconds: float
@@ -138,10 +137,6 @@ class _Span(NamedTuple):
     then: str = ""
     alone: str = ""
     """`what` for a place that shows the time to the first event; "" when it is the same."""
-
-    @property
-    def text(self) -> str:
-        return f"{self.what}, then {self.then}" if self.then else self.what
 
 
 def explain(row: RequestLog, attempts: Sequence[RequestAttempt], age: float) -> Explanation:
@@ -177,15 +172,15 @@ def _answered(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Explanatio
     by = f" by the fallback {row.upstream_model}" if row.fallback and not failed else ""
     if not (instead or stream or cause):
         return Explanation(f"Answered{by}{_at_try(row)} in {_times(row)}.")
-    text, what, alone, names = "", "", "", frozenset[str]()
+    what, alone, names = "", "", frozenset[str]()
     if cause:
-        text, what, alone, names = cause.text, cause.what, cause.alone or cause.what, cause.accounts
-    longest = stream or (what if instead else text)
-    course = f"{text}. " if stream and cause else ""
+        what, alone, names = cause.what, cause.alone or cause.what, cause.accounts
+        by = by or ("" if instead else cause.then)
+    course = f"{what}. " if stream and cause else ""
     return Explanation(
-        f"{'; '.join(filter(None, [instead, longest]))}.",
+        f"{'; '.join(filter(None, [instead, stream or what]))}.",
         f"{course}Answered{by} in {_times(row)}.",
-        cause=text,
+        cause=what,
         cause_alone=alone,
         accounts=names.union(one.account for one in failed),
     )
@@ -281,9 +276,9 @@ def _spans(row: RequestLog, attempts: Sequence[RequestAttempt]) -> Iterator[_Spa
         waited, name = attempt.waited_seconds, attempt.account
         if waited >= NOTICEABLE_WAIT_SECONDS:
             what = f"{seconds(waited)} of waiting"
-            yield _Span(what, waited, frozenset({row.account}), f"{row.account} answered")
+            yield _Span(what, waited, frozenset({row.account}), f" by {row.account}")
         if number < len(attempts):
-            then = "answered when asked again" if name == row.account else f"{row.account} answered"
+            then = " when asked again," if name == row.account else f" by {row.account}"
             yield _Span(_failed_try(attempt), attempt.took_seconds, frozenset({name, row.account}), then)
         else:
             began = (attempt.started_at - row.started_at).total_seconds()

@@ -66,8 +66,9 @@ def test_a_slow_answer_names_the_account_that_took_longest() -> None:
 
     explanation = explain(row, [a_try(0, 1.2), silent, a_try(31.2, 9.8, "answered")], 0.0)
 
-    assert explanation.sentence.replace(SPACE, " ") == "grace gave no answer for 30 s, then ada answered."
-    assert explanation.course.replace(SPACE, " ") == "Answered in 41 s, 32 s of it to the first event."
+    assert explanation.sentence.replace(SPACE, " ") == "grace gave no answer for 30 s."
+    course = "Answered by ada in 41 s, 32 s of it to the first event."
+    assert explanation.course.replace(SPACE, " ") == course
     assert explanation.cause in explanation.sentence
     assert explanation.accounts == {"ada", "grace"}
 
@@ -77,8 +78,8 @@ def test_a_failed_try_that_took_longest_says_why_it_failed() -> None:
     tries = [a_try(0, 4.1, "empty answer"), a_try(4.1, 36.9, "answered")]
 
     assert sentence(row, *tries) == (
-        "ada failed after 4.1 s (empty answer), then answered when asked again. "
-        "Answered in 41 s, 6.0 s of it to the first event."
+        "ada failed after 4.1 s (empty answer). "
+        "Answered when asked again, in 41 s, 6.0 s of it to the first event."
     )
 
 
@@ -93,7 +94,7 @@ def test_a_slow_first_try_was_the_providers() -> None:
 def test_a_wait_can_be_what_took_longest() -> None:
     row = a_row(first_event_seconds=5.5, waited_seconds=5.0, duration_seconds=7.0)
     assert sentence(row, a_try(5.0, 2.0, "answered", waited=5.0)) == (
-        "5.0 s of waiting, then ada answered. Answered in 7.0 s, 5.5 s of it to the first event."
+        "5.0 s of waiting. Answered by ada in 7.0 s, 5.5 s of it to the first event."
     )
 
 
@@ -145,8 +146,8 @@ def test_of_a_long_stream_the_time_to_the_first_event_is_explained_second() -> N
     row = a_row(attempts=2, first_event_seconds=3.0, duration_seconds=23.0, output_tokens=2000)
     assert sentence(row, a_try(0, 2.0, account="grace"), a_try(2.0, 21.0, "answered")) == (
         "20 of 23 s was the stream: 2,000 tokens, 100 a second. "
-        "grace failed after 2.0 s (quota), then ada answered. "
-        "Answered in 23 s, 3.0 s of it to the first event."
+        "grace failed after 2.0 s (quota). "
+        "Answered by ada in 23 s, 3.0 s of it to the first event."
     )
 
 

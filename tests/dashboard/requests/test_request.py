@@ -67,9 +67,9 @@ def test_a_slow_request_is_explained(operator: Client) -> None:
 
     text = text_of(operator)
 
-    said = "ada@example.com failed after 4.1 s (answered with nothing), then answered when asked again."
+    said = "ada@example.com failed after 4.1 s (answered with nothing)."
     assert said in text
-    assert "Answered in 41 s, 6.0 s of it to the first event." in text
+    assert "Answered when asked again, in 41 s, 6.0 s of it to the first event." in text
     assert "1 grace@example.com 1.2 s quota → next account" in text
     assert "2 ada@example.com 4.1 s answered with nothing → same account again" in text
     assert "3 ada@example.com 0.70 s answered ▶ streamed 35 s" in text
