@@ -393,6 +393,14 @@ def test_an_id_that_is_pasted_outside_of_a_field_opens_its_request(page: Page, d
     assert page.locator("[data-search]").get_attribute("placeholder") == "An id? Ctrl+V"
     page.keyboard.press("Control+V")
     page.wait_for_url(f"**/requests?q={session}")
+    page.goto(f"{demo.url}/logs")
+    field.fill(href.removeprefix("/requests/")[:-1])
+    field.select_text()
+    page.keyboard.press("Control+C")
+    page.goto(demo.url)
+    page.keyboard.press("Control+V")
+    page.keyboard.press("Enter")
+    page.locator(f"tbody a[href='{href}']").first.wait_for()
 
 
 def test_an_unknown_id_that_is_pasted_into_the_overview_is_said_to_be_one(

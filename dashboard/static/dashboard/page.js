@@ -30,14 +30,23 @@ function say(button, text) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-// An id of a request or a session, alone or in a line, that is pasted outside of a field opens its page. Where there is
-// a keyboard, the field for an id says so.
+// An id of a request or a session, alone or in a line, that is pasted outside of a field opens its page; another text
+// goes into the field of the page that searches. Where there is a keyboard, the field for an id says so.
 const ID = /\b(?:req_)?[0-9a-f]{24}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/;
 document.addEventListener("paste", (event) => {
   if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-  const [id] = event.clipboardData?.getData("text").match(ID) ?? [];
+  const text = event.clipboardData?.getData("text").trim() ?? "";
+  const [id] = text.match(ID) ?? [];
   const requests = document.querySelector("a[data-key=r]");
-  if (id && requests) location.assign(`${requests.href}?q=${id}`);
+  const field = document.querySelector("[data-search]");
+  if (id && requests) {
+    location.assign(`${requests.href}?q=${id}`);
+  } else if (field && text) {
+    event.preventDefault();
+    field.focus();
+    field.value = text.slice(0, 254);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
 });
 const hint = document.querySelector("[data-paste-hint]");
 if (hint && matchMedia("(hover: hover)").matches) {
