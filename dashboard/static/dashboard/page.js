@@ -1,4 +1,4 @@
-// What every page does: times in the browser's zone, copy buttons, pasted ids, failed loads, keys, and what is live.
+// What every page does.
 import * as times from "./times.js";
 import * as keys from "./keys.js";
 import * as live from "./live.js";
@@ -30,9 +30,8 @@ function say(button, text) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-// An id of a request or a session, alone or in a line, that is pasted outside of a field opens its page; another text
-// goes into the field of the page that searches. Where there is a keyboard, the field for an id says so.
-const ID = /\b(?:req_)?[0-9a-f]{24}\b|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/;
+// A pasted id of a request or session, also in a line, opens it; another text is searched for.
+const ID = /\b((req_)?[0-9a-f]{24}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b/;
 document.addEventListener("paste", (event) => {
   if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
   const text = event.clipboardData?.getData("text").trim() ?? "";
