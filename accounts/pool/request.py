@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     request."""
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Target:
     """The model that accounts of one kind are asked for."""
 
     model_key: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from accounts.values.switches import Switches
 
@@ -57,7 +57,8 @@ def without(accounts: list[PooledAccount], excluded: Collection[int]) -> list[Po
     return [account for account in accounts if account.id not in excluded] if excluded else accounts
 
 
-class FirstRanked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class FirstRanked:
     account: PooledAccount
     target: Target
     candidate: Candidate

@@ -61,18 +61,38 @@ API_PATH_AT_THE_END = re.compile(r"(?:.*/)?(messages(?:/+count_tokens)?|models(?
 JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
+class _MadeWhenAsked:
+    """An attribute that Django's request sets when it is made, which happens here when one of them is used.
+    `__getattr__` would do the same, but makes every attribute of a request slower to read."""
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, request: ApiRequest, _: type) -> Any:
+        request.make_djangos_parts()
+        return vars(request)[self._name]
+
+
 class ApiRequest(ASGIRequest):
     """A request with its id, its client, the gateway that serves it, and its body once that has been read."""
 
-    dialect: Dialect = ANTHROPIC
+    META = _MadeWhenAsked()
+    resolver_match = _MadeWhenAsked()
+    script_name = _MadeWhenAsked()
+    content_type = _MadeWhenAsked()
+    content_params = _MadeWhenAsked()
+    _stream = _MadeWhenAsked()
+    _read_started = _MadeWhenAsked()
+    _post_parse_error = _MadeWhenAsked()
+
+    dialect: Dialect
     """The dialect of error responses: the endpoint's, once the path has been resolved
     (gateway/api/endpoint.py)."""
     headers: Mapping[str, str]  # type: ignore[assignment]
     client: Client
     """Set by endpoints that only clients may call."""
-    send: Send | None = None
+    send: Send | None
     """ASGI's `send`; None for a request that the gateway makes itself (own_requests.py)."""
-    has_begun_response = False
 
     def __init__(self, scope: Scope, gateway: Gateway) -> None:
         self.scope = scope
@@ -81,16 +101,16 @@ class ApiRequest(ASGIRequest):
         self.headers = _headers_of(scope["headers"])
         self.raw_body: Body = b""
         self.gateway = gateway
+        self.dialect = ANTHROPIC
+        self.send = None
+        self.has_begun_response = False
         self.request_id = accepted_or_new(self.headers.get("x-request-id", ""))
         if scope.get("root_path"):
-            super().__init__(scope, io.BytesIO())
+            self.make_djangos_parts()
 
-    def __getattr__(self, name: str) -> Any:
-        """Make all attributes of Django's request when one of them is used, such as META or cookies."""
-        if name.startswith("__") or "META" in vars(self):
-            raise AttributeError(name)
+    def make_djangos_parts(self) -> None:
+        """Set all attributes of Django's request."""
         super().__init__(self.scope, io.BytesIO())
-        return getattr(self, name)
 
     @property
     def query(self) -> str:

@@ -50,22 +50,19 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
     """Have the relay answer the request. Raises GatewayError. Its record is closed here or, for a stream,
     after the last byte has been sent."""
     gateway = request.gateway
-    record = RequestRecord(
-        request_id=request.request_id,
-        client=request.client.name,
-        session_id=truncate(request.headers.get(SESSION_HEADER, ""), 200),
-        request_bytes=len(request.raw_body),
-    )
+    session_id = truncate(request.headers.get(SESSION_HEADER, ""), 200)
+    record = RequestRecord(request.request_id, request.client.name, session_id, len(request.raw_body))
     exchange = _Exchange(dialect, gateway, record)
     await gateway.recorder.open(record)
     try:
         read = await request.parse_body(dialect.parser(request.headers))
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("request: %s", _shape_of(request, read))
-        context = _request_context(request, read.summary)
-        gateway.recorder.describe(record, read.request, context)
+        message_request, summary = read
+        context = _request_context(request, summary)
+        gateway.recorder.describe(record, message_request, context)
         client = ClientRequest(request.raw_body, request.headers, request.query)
-        if read.request.stream:
+        if message_request.stream:
             return await exchange.stream(request, read, context, client)
         response = await exchange.whole(read, context, client)
     except BaseException as error:
@@ -130,8 +127,9 @@ class _Exchange:
 
     async def _open(self, read: ReadRequest, context: RequestContext, client: ClientRequest) -> AnyAnswer:
         gateway = self.gateway
-        message_request, search = await gateway.web_searches.planned(read.request, read.summary.search)
-        as_sent = client if message_request is read.request else None
+        asked, summary = read
+        message_request, search = await gateway.web_searches.planned(asked, summary.search)
+        as_sent = client if message_request is asked else None
         if search is not None:
             answer = await gateway.web_searches.open(search, message_request, context)
         elif requested_schema(message_request) is None:
@@ -141,9 +139,7 @@ class _Exchange:
         gateway.recorder.begin(self.record, answer)
         if answer.checks_calls:
             return answer
-        check = gateway.judge.check_for(
-            read.request.safeguards, read.summary.typed_messages, self.record, context
-        )
+        check = gateway.judge.check_for(asked.safeguards, summary.typed_messages, self.record, context)
         return answer if check is None else CheckedAnswer(answer, check)
 
     def is_hang_up(self, error: BaseException) -> bool:
@@ -319,8 +315,5 @@ def _request_context(request: ApiRequest, summary: RequestSummary) -> RequestCon
     so the account, of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
     digest = digest_of(f"{client_session}\0{summary.first_text}")
-    return RequestContext(
-        session_id=session_id_for(digest),
-        conversation=client_session[:200] or digest.hex(),
-        is_subagents=SUBAGENT_HEADER in request.headers,
-    )
+    conversation = client_session[:200] or digest.hex()
+    return RequestContext(session_id_for(digest), conversation, SUBAGENT_HEADER in request.headers)

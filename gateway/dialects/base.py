@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClientRequest:
     """A request in Anthropic's format as the client sent it: the decoded body, headers by names in lower
     case, and the query without its question mark."""

@@ -32,13 +32,10 @@ class RequestSummary:
 
 
 def summarize(request: MessagesRequest) -> RequestSummary:
-    return RequestSummary(
-        message_count=len(request.messages),
-        tool_count=len(request.tools or ()),
-        first_text=_first_text(request.messages[0]["content"])[:LONGEST_FIRST_TEXT],
-        search=asked_search(request),
-        typed_messages=typed_messages(request.messages) if request.safeguards else [],
-    )
+    messages = request.messages
+    first_text = _first_text(messages[0]["content"])[:LONGEST_FIRST_TEXT]
+    typed = typed_messages(messages) if request.safeguards else []
+    return RequestSummary(len(messages), len(request.tools or ()), first_text, asked_search(request), typed)
 
 
 def _first_text(content: str | list[dict[str, Any]]) -> str:

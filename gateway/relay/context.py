@@ -41,13 +41,13 @@ class PreparedRequest:
     """The model at each kind of account. A kind without a model cannot answer the request."""
     session_id: str
     """Google's id of the conversation."""
-    search: RequestedSearch | None = None
-    """The web search to make in place of an answer; None for an ordinary request."""
     client: ClientRequest | None = None
     """The request as the client sent it; None when the gateway has made or changed it."""
     wants_events: bool = False
     """True when the events of the answer must be parsed, because the gateway reads them or writes them in
     another format."""
+    search: RequestedSearch | None = None
+    """The web search to make in place of an answer; None for an ordinary request."""
     without_thinking: bool = False
     """True to leave thinking out, after a signature was refused."""
     translations: dict[str, TranslatedRequest] = field(default_factory=dict)
@@ -71,6 +71,8 @@ class RequestContext:
     """Google's id of the conversation."""
     conversation: str
     """The gateway's id of the conversation, which keeps its turns with one account."""
+    is_subagents: bool = False
+    """True for a request of a subagent, whose user messages were written by the assistant."""
     started_at: float = field(default_factory=time.time)
     attempts: list[Attempt] = field(default_factory=list)
     """The attempts in order; the last one may still be running."""
@@ -78,8 +80,6 @@ class RequestContext:
     """When the present answer was requested; a structured answer may be requested twice."""
     longest_wait_seconds: float = math.inf
     """The longest wait for the first content, if it is shorter than the settings allow."""
-    is_subagents: bool = False
-    """True for a request of a subagent, whose user messages were written by the assistant."""
     may_fall_back: bool = True
     """True when a fallback model may answer, if the setting FALLBACK allows it."""
     deadline: float = math.inf
@@ -156,17 +156,11 @@ class RequestContext:
         return self.attempts[-1]
 
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
-        self.attempts.append(
-            Attempt(
-                account_label=account.label,
-                account_name=account.name,
-                model_id=model_id,
-                started_at=time.time(),
-                waited_seconds=self.waited_seconds - self._waited_before,
-                kind=account.kind,
-                is_paid=account.is_paid,
-            )
-        )
+        attempt = Attempt(account.label, account.name, model_id)
+        attempt.started_at = time.time()
+        attempt.waited_seconds = self.waited_seconds - self._waited_before
+        attempt.kind, attempt.is_paid = account.kind, account.is_paid
+        self.attempts.append(attempt)
         self._waited_before = self.waited_seconds
 
     def end_attempt(

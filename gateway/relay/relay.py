@@ -230,9 +230,7 @@ class Relay:
     ) -> PreparedRequest:
         """Return the request with its models. Raises GatewayError for a request that cannot be translated, if
         that is known before an account is chosen."""
-        prepared = PreparedRequest(
-            request, chosen, context.session_id, client=client, wants_events=client is None
-        )
+        prepared = PreparedRequest(request, chosen, context.session_id, client, client is None)
         if len(chosen.models) == 1:
             await self._caller.prepare(prepared)
         return prepared
@@ -259,7 +257,7 @@ class Relay:
         self, model_id: str, search: RequestedSearch, request: MessagesRequest, context: RequestContext
     ) -> PreparedRequest:
         model = upstream_model(model_id, header_mode="antigravity")
-        prepared = PreparedRequest(request, chosen({CLOUD_CODE: model}), context.session_id, search)
+        prepared = PreparedRequest(request, chosen({CLOUD_CODE: model}), context.session_id, search=search)
         await self._caller.prepare(prepared)
         return prepared
 

@@ -12,8 +12,9 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.conf import settings
@@ -98,7 +99,8 @@ class BelowWarning(logging.Filter):
         return record.levelno < logging.WARNING
 
 
-class Line(NamedTuple):
+@dataclass(slots=True)
+class Line:
     """A line that is safe to show: redacted, without control characters."""
 
     at: float

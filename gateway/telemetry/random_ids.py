@@ -18,10 +18,10 @@ FIXED = (0b11 << 62) | (0xF << 76)
 
 def random_hex(size: int) -> str:
     """Return `size` random bytes in hexadecimal digits."""
-    return f"{_generator.getrandbits(8 * size):0{2 * size}x}"
+    return _generator.getrandbits(8 * size).to_bytes(size, "big").hex()
 
 
 def random_uuid() -> str:
     """Return a UUID of version 4 (RFC 9562, 5.4)."""
-    digits = f"{_generator.getrandbits(128) & ~FIXED | VARIANT | VERSION:032x}"
+    digits = (_generator.getrandbits(128) & ~FIXED | VARIANT | VERSION).to_bytes(16, "big").hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -341,10 +341,11 @@ class GatewayProtocol(HttpToolsProtocol):
         if message.upgrades:
             self.scope = scope  # type: ignore[assignment]
             return
-        expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
-        keep_alive = version != "1.0" and parser.should_keep_alive()
+        cycle = RequestCycle(self, scope)
+        cycle.expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
+        cycle.keep_alive = version != "1.0" and parser.should_keep_alive()
         del self.url, self.headers  # the application drops those of the scope when a stream begins
-        self._begin(RequestCycle(self, scope, keep_alive=keep_alive, expects_continue=expects_continue))
+        self._begin(cycle)
 
     def _count_headers(self) -> None:
         """Count the headers so far, and the path. Raises HttpParserError."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -33,7 +34,8 @@ Header = tuple[bytes, bytes]
 Message = dict[str, Any]
 
 
-class KnownNames(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class KnownNames:
     """The names of a response's headers: the beginning of each header's line, and the positions of those
     that matter here, the last one if a name is repeated."""
 
@@ -59,7 +61,6 @@ class RequestCycle:
     response is sent together with the first piece of its body."""
 
     __slots__ = (
-        "_expects_continue",
         "_flow",
         "_has_news",
         "_head",
@@ -69,6 +70,7 @@ class RequestCycle:
         "_unsent",
         "body",
         "disconnected",
+        "expects_continue",
         "keep_alive",
         "more_body",
         "response_complete",
@@ -77,12 +79,13 @@ class RequestCycle:
         "transport",
     )
 
-    def __init__(
-        self, protocol: GatewayProtocol, scope: Message, *, keep_alive: bool, expects_continue: bool
-    ) -> None:
+    def __init__(self, protocol: GatewayProtocol, scope: Message) -> None:
         self.scope = scope
         self.transport: asyncio.Transport = protocol.transport
-        self.keep_alive = keep_alive
+        self.keep_alive = False
+        """True when the connection is to be kept after the response."""
+        self.expects_continue = False
+        """True when the client waits for 100 Continue before it sends the body."""
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
@@ -91,7 +94,6 @@ class RequestCycle:
         """The part of the body that has arrived and was not received yet."""
         self._protocol = protocol
         self._flow: FlowControl = protocol.flow
-        self._expects_continue = expects_continue
         self._has_news = False
         """True when `receive` need not wait."""
         self._news: asyncio.Event | None = None
@@ -112,7 +114,7 @@ class RequestCycle:
     def has_whole_body(self) -> bool:
         """True when `take_body` may be called: the whole body has arrived, and the client does not wait for
         100 Continue."""
-        return not (self.more_body or self._expects_continue)
+        return not (self.more_body or self.expects_continue)
 
     def take_body(self) -> bytearray:
         """Return the whole body; used in place of `receive`."""
@@ -121,9 +123,9 @@ class RequestCycle:
         return body
 
     async def receive(self) -> Message:
-        if self._expects_continue and not self.transport.is_closing():
+        if self.expects_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._expects_continue = False
+            self.expects_continue = False
         if not (self.disconnected or self.response_complete):
             self._flow.resume_reading()
             if not self._has_news:
@@ -147,7 +149,7 @@ class RequestCycle:
             raise RuntimeError(f"{message['type']} is not what comes next in a response")
         if not self.response_started:
             self.response_started = True
-            self._expects_continue = False
+            self.expects_continue = False
             self._head = self._head_of(message["status"], message.get("headers", ()))
             return
         ends = not message.get("more_body", False)

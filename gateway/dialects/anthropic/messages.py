@@ -149,15 +149,12 @@ def _parse_texts(body: Any, parser: MessagesParser) -> MessagesRequest | None:
     if not messages or values > MOST_VALUES:
         return None
     model_name(body["model"])
-    return MessagesRequest(
-        model=body["model"],
-        max_tokens=body["max_tokens"],
-        messages=messages,
-        system=body["system"] if "system" in body else None,  # noqa: SIM401 -- no call
-        stream="stream" in body and body["stream"],
-        betas=parser.betas,
-        may_change_tools=False,
-    )
+    system = body["system"] if "system" in body else None  # noqa: SIM401 -- no call
+    request = MessagesRequest(body["model"], body["max_tokens"], messages, system)
+    request.stream = "stream" in body and body["stream"]
+    request.betas = parser.betas
+    request.may_change_tools = False
+    return request
 
 
 def _parse_plain(body: Any, parser: MessagesParser) -> MessagesRequest | None:

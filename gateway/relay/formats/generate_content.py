@@ -65,13 +65,13 @@ class GenerateContent(Format):
         self, prepared: PreparedRequest, translated: TranslatedRequest, upstream: Upstream
     ) -> MessageStream:
         return MessageStream(
-            message_id=f"msg_{random_hex(12)}",
-            client_model=prepared.request.model,
-            translated=translated,
-            signatures=self._signatures,
-            new_tool_use_id=_new_tool_use_id,
-            read_error=upstream.classify_in_stream,
-            input_token_estimate=translated.input_token_estimate,
+            f"msg_{random_hex(12)}",
+            prepared.request.model,
+            translated,
+            self._signatures,
+            _new_tool_use_id,
+            upstream.classify_in_stream,
+            translated.input_token_estimate,
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from accounts import live_settings
 from accounts.live_settings import live
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 MOST_KEPT = 1000
 
 
-class Chosen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Chosen:
     """The models that answer a name, and what requests need to know about them. Kept until lists or routes
     change."""
 

@@ -36,14 +36,12 @@ class AnswerRules:
 
 
 def answer_rules(request: MessagesRequest, *, answer_tool: str | None = None) -> AnswerRules:
-    return AnswerRules(
-        thinking=_thinking_display(request),
-        stop_sequences=(*request.stop_sequences,) if request.stop_sequences else (),
-        one_call=bool(request.tool_choice and request.tool_choice.get("disable_parallel_tool_use")),
-        answer_tool=answer_tool,
-        without_content=only_reads_the_prompt(request),
-        said_first=request.said_first,
-    )
+    stop_sequences = (*request.stop_sequences,) if request.stop_sequences else ()
+    one_call = bool(request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"))
+    rules = AnswerRules(_thinking_display(request), stop_sequences, one_call, answer_tool)
+    rules.without_content = only_reads_the_prompt(request)
+    rules.said_first = request.said_first
+    return rules
 
 
 def only_reads_the_prompt(request: MessagesRequest) -> bool:

@@ -9,7 +9,8 @@ asserts that they make the same request of a well-formed one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gateway.dialects.anthropic.known_messages import Conversation
 from gateway.translation.request.history import CLEARED_BY_USER
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 _FILES = frozenset({"image", "document"})
 
 
-class History(NamedTuple):
+@dataclass(slots=True)
+class History:
     """Turns that both APIs accept, the estimate of the request with these turns, and the result of
     ``lacks_thinking_in_tool_loop`` for them, which matters only for Claude. The first ``known_count`` turns
     are those of the ``known`` messages."""

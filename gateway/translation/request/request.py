@@ -63,12 +63,12 @@ class TranslatedRequest:
     model: UpstreamModel
     tool_names: ToolNames
     input_token_estimate: int
+    answer_rules: AnswerRules = field(default_factory=AnswerRules)
     raw_token_estimate: int = 0
     request_type: RequestType = "agent"
     declares_tools: bool = False
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
-    answer_rules: AnswerRules = field(default_factory=AnswerRules)
 
 
 def translate_request(
@@ -120,17 +120,13 @@ def translate_request(
         translated["systemInstruction"] = {"role": "user", "parts": system}
     config = _generation_config(request, model, plan, generates=not rules.without_content)
     translated |= {**calling, "generationConfig": {**config, **json_config}}
-    return TranslatedRequest(
-        translated,
-        model,
-        names,
-        input_token_estimate=round(estimate.tokens * token_ratio),
-        raw_token_estimate=estimate.tokens if estimate.is_mostly_text and not without_thinking else 0,
-        declares_tools=answer_tool is None and bool(tools.declarations),
-        thinks=plan.is_on,
-        restorations=tools.restorations,
-        answer_rules=rules,
-    )
+    result = TranslatedRequest(translated, model, names, round(estimate.tokens * token_ratio), rules)
+    if estimate.is_mostly_text and not without_thinking:
+        result.raw_token_estimate = estimate.tokens
+    result.declares_tools = answer_tool is None and bool(tools.declarations)
+    result.thinks = plan.is_on
+    result.restorations = tools.restorations
+    return result
 
 
 def _may_prefill(turns: list[Message], model: UpstreamModel, plan: ThinkingPlan) -> bool:

@@ -43,7 +43,7 @@ DEFAULT_LEVEL = "high"
 ANSWER_TOKENS_BESIDE_BUDGET = 8_192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ThinkingPlan:
     """The outcome of plan_thinking. ``config`` is generationConfig.thinkingConfig; None leaves it out."""
 

@@ -117,7 +117,6 @@ class MessageStream:
 
     def __init__(
         self,
-        *,
         message_id: str,
         client_model: str,
         translated: TranslatedRequest,

@@ -78,6 +78,14 @@ def test_djangos_parts_are_made_only_when_asked_for() -> None:
     assert request.META["REMOTE_ADDR"] == "192.0.2.7"
 
 
+def test_every_attribute_of_djangos_request_is_there() -> None:
+    scope = a_scope([(b"host", b"localhost")])
+
+    for name, value in vars(ASGIRequest(scope, io.BytesIO())).items():
+        if name not in {"scope", "_stream"}:  # of which each request has its own
+            assert getattr(a_request(scope["headers"]), name) == value, name
+
+
 def test_a_prefix_of_the_path_is_taken_away() -> None:
     assert a_request([], path="/here/v1/messages", root_path="/here").path_info == "/v1/messages"
 
