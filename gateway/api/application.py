@@ -135,9 +135,8 @@ class ApiRequest(ASGIRequest):
 def _headers_of(raw: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
     """Return the headers by names in lower case, with the values of one name joined by commas. Django's own
     code translates each name to that of a CGI variable and back."""
-    parts = b"\0".join([part for pair in raw for part in pair]).decode("latin1").split("\0")
-    headers = dict(zip(parts[::2], parts[1::2], strict=False))
-    return headers if 2 * len(headers) == 2 * len(raw) == len(parts) else _joined_headers(raw)
+    headers = {name.decode("latin1"): value.decode("latin1") for name, value in raw}
+    return headers if len(headers) == len(raw) else _joined_headers(raw)
 
 
 def _joined_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

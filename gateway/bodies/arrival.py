@@ -64,11 +64,14 @@ class IncomingBody:
     async def read(self) -> bytearray:
         """Read the whole body, decoded. It is not copied, which would block the event loop. Raises
         GatewayError or ClientGone."""
-        headers = dict(self._headers)
-        declared = headers.get(b"content-length", b"")
+        declared, encoding = b"", None
+        for name, value in self._headers:
+            if name == b"content-length":
+                declared = value
+            elif name == b"content-encoding":
+                encoding = value
         if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
             raise too_large(self._limits.body_bytes)
-        encoding = headers.get(b"content-encoding")
         decoder = decoder_for(encoding) if encoding else None
         if decoder is not None:
             self._hold(decoder.memory_bytes)

@@ -107,7 +107,7 @@ class ChunkReader:
         start = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
         if start:
             self._is_at_start = False
-            self._is_plain_json = start[:1] in b"{["
+            self._is_plain_json = start.startswith((b"{", b"["))
         return start
 
     def _receive_one_event(self, data: bytes) -> list[AnyChunk]:

@@ -168,11 +168,11 @@ class TextFormatter(SafeFormatter):
     def text_of(self, line: Line) -> str:
         milliseconds = round(line.at * 1_000_000) // 1000
         date, zone = _local_time(milliseconds // 1000)
-        level = f"{line.level:<7}"
+        level = line.level.ljust(7)
         if self._is_coloured and line.level in COLOURS:
             level = f"\x1b[{COLOURS[line.level]}m{level}\x1b[0m"
         request = f"{line.request_id}: " if line.request_id else ""
-        text = f"{date}.{milliseconds % 1000:03} {zone} {level} {request}{line.text}"
+        text = f"{date}.{str(milliseconds)[-3:]} {zone} {level} {request}{line.text}"
         return f"{text}\n{line.traceback}" if line.traceback else text
 
 

@@ -21,4 +21,5 @@ def accepted_or_new(asked: str) -> str:
     """
     if WELL_FORMED.fullmatch(asked):
         return asked
-    return f"req_{time.time_ns() // 1_000_000:012x}{random_hex(6)}"
+    milliseconds = time.time_ns() // 1_000_000
+    return f"req_{milliseconds.to_bytes(6, 'big').hex()}{random_hex(6)}"

@@ -323,13 +323,12 @@ class GatewayProtocol(HttpToolsProtocol):
         assert message is not None
         self._count_headers()
         self._clear_header_deadline()
-        names = self._lower_names()
+        self.headers = [(name.lower(), value) for name, value in self.headers]
         version = parser.get_http_version()
         if version not in {"1.0", "1.1"} or len(self.pipeline) >= MOST_PIPELINED:
             raise httptools.HttpParserError("another version, or too many requests at once")
-        if b"transfer-encoding" in names and not all(
-            value.lower() == b"chunked" for name, value in self.headers if name == b"transfer-encoding"
-        ):
+        encodings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if encodings and set(encodings) != {b"chunked"}:
             raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
         message.upgrades = parser.should_upgrade()
         if message.upgrades and not self._should_upgrade():
@@ -342,7 +341,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.scope = scope  # type: ignore[assignment]
             return
         cycle = RequestCycle(self, scope)
-        cycle.expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
+        cycle.expects_continue = version != "1.0" and self._expects_continue()
         cycle.keep_alive = version != "1.0" and parser.should_keep_alive()
         del self.url, self.headers  # the application drops those of the scope when a stream begins
         self._begin(cycle)
@@ -351,18 +350,9 @@ class GatewayProtocol(HttpToolsProtocol):
         """Count the headers so far, and the path. Raises HttpParserError."""
         message = self._message
         assert message is not None
-        names, values = zip(*self.headers, strict=True) if self.headers else ((), ())
         message.headers = message.header_bytes = 0
-        message.add_headers(len(names), len(self.url) + sum(map(len, names)) + sum(map(len, values)))
-
-    def _lower_names(self) -> list[bytes]:
-        """Write the names of the headers in lower case, all at once: they have no line ends."""
-        if not self.headers:
-            return []
-        names, values = zip(*self.headers, strict=True)
-        lower = b"\n".join(names).lower().split(b"\n")
-        self.headers = list(zip(lower, values, strict=True))
-        return lower
+        size = sum([len(name) + len(value) for name, value in self.headers])
+        message.add_headers(len(self.headers), len(self.url) + size)
 
     def _scope(self, version: str) -> Message:
         parsed = httptools.parse_url(self.url)
@@ -385,7 +375,7 @@ class GatewayProtocol(HttpToolsProtocol):
         }
 
     def _expects_continue(self) -> bool:
-        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
+        return b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"]
 
     def _begin(self, cycle: RequestCycle) -> None:
         """Start the application, after the responses to all earlier requests."""
@@ -446,7 +436,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._may_keep_alive = cycle.keep_alive
             cycle.keep_alive = False
             cycle.transport = LingeringTransport(self.transport, self._linger)
-        elif cycle.has_whole_body:
+        elif not cycle.expects_continue:
             scope[WHOLE_BODY] = cycle.take_body
         scope[DIRECT_SENDER] = cycle
         try:

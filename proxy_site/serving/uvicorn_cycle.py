@@ -36,10 +36,10 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """The names of a response's headers: the beginning of each header's line, and the positions of those
-    that matter here, the last one if a name is repeated."""
+    """The names of a response's headers: the lines with a `%b` in place of each value, and the positions of
+    those that matter here, the last one if a name is repeated."""
 
-    beginnings: list[bytes]
+    lines: bytes
     connection: int | None
     content_length: int | None
 
@@ -51,8 +51,8 @@ def _known_names(names: tuple[bytes, ...]) -> KnownNames:
     if any(map(UNFIT_FOR_NAMES.search, lower)):
         raise RuntimeError(MALFORMED)
     positions = {name: position for position, name in enumerate(lower)}
-    beginnings = [b"%b: " % name for name in lower]
-    return KnownNames(beginnings, positions.get(b"connection"), positions.get(b"content-length"))
+    lines = b"".join([name.replace(b"%", b"%%") + b": %b\r\n" for name in lower])
+    return KnownNames(lines, positions.get(b"connection"), positions.get(b"content-length"))
 
 
 class RequestCycle:
@@ -110,14 +110,9 @@ class RequestCycle:
         if self._news is not None:
             self._news.set()
 
-    @property
-    def has_whole_body(self) -> bool:
-        """True when `take_body` may be called: the whole body has arrived, and the client does not wait for
-        100 Continue."""
-        return not (self.more_body or self.expects_continue)
-
     def take_body(self) -> bytearray:
-        """Return the whole body; used in place of `receive`."""
+        """Return the body, which has arrived whole, of a client that does not wait for 100 Continue; used in
+        place of `receive`."""
         body, self.body = self.body, bytearray()
         self._has_news = False
         return body
@@ -179,27 +174,24 @@ class RequestCycle:
             self._write(piece, ends=False)
 
     def _head_of(self, status: int, headers: Sequence[Header]) -> bytes:
-        names, values = zip(*headers, strict=True) if headers else ((), ())
-        known = _known_names(names)
+        values = tuple([value for _, value in headers])
+        known = _known_names(tuple([name for name, _ in headers]))
         if UNFIT_FOR_VALUES.search(b"".join(values)):
             raise RuntimeError(MALFORMED)
-        lines = [STATUS_LINES[status]]
-        for beginning, (_, value) in zip(known.beginnings, headers, strict=True):
-            lines += (beginning, value, b"\r\n")
+        head = STATUS_LINES[status] + known.lines % values
         if known.connection is not None and values[known.connection].lower() == b"close":
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            head += b"connection: close\r\n"
         if known.content_length is not None:
             self._unsent = int(values[known.content_length])
         elif self.scope["method"] != "HEAD" and status not in {204, 304}:
             self._is_chunked = self.scope["http_version"] != "1.0"
             if self._is_chunked:
-                lines.append(b"transfer-encoding: chunked\r\n")
+                head += b"transfer-encoding: chunked\r\n"
             else:
                 self._unsent = math.inf  # until the connection is closed
-        lines.append(b"\r\n")
-        return b"".join(lines)
+        return head + b"\r\n"
 
     def _write(self, body: bytes, *, ends: bool) -> None:
         """Write a piece of the body, after the head if that was not sent yet."""
