@@ -100,7 +100,8 @@ def store_token_ratios(ratios: TokenRatios) -> None:
     changed, ratios.changed = ratios.changed, {}
     now = timezone.now()
     rows = [
-        TokenRatio(model=model, changed_at=now, **one._asdict()) for model, one in sorted(changed.items())
+        TokenRatio(model=model, changed_at=now, ratio=one.ratio, answers=one.answers)
+        for model, one in sorted(changed.items())
     ]
     try:
         TokenRatio.objects.bulk_create(

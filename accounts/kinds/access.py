@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import field
+
+from accounts.values.concealed import Concealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(slots=True)
-class Access:
+class Access(Concealed):
     """A secret (token or key) that was valid when it was made, and further `details` by name that the
     account's upstream needs (Google: "project_id")."""
 
-    secret: str = field(repr=False)
+    secret: str
     details: Mapping[str, str] = field(default_factory=dict)

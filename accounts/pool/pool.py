@@ -22,10 +22,11 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from msgspec import Struct
 
 from accounts import live_settings
 from accounts.failures import ACCOUNT_POLICIES, LIMITS, FailureKind, Scope
@@ -71,8 +72,7 @@ LONGEST_SLEEP_SECONDS = 1.0
 SHORTEST_SLEEP_SECONDS = 0.01
 
 
-@dataclass(eq=False, slots=True)
-class Lease:
+class Lease(Struct, eq=False):
     """An account that one request is using. Release it however the request ends; a second release has no
     effect."""
 
@@ -427,7 +427,8 @@ class Pool:
         candidates = [known[account.id] for account in accounts]
         if strategy == "hybrid":  # the others do not look at what each request changes
             for one in candidates:
-                one.health, one.tokens, _ = self.state.score(one.id, now)
+                score = self.state.score(one.id, now)
+                one.health, one.tokens = score.health, score.tokens
                 one.last_used_at = self.state.last_used.get(one.id, 0.0)
         return candidates
 

@@ -9,8 +9,10 @@ request = AccountRequest({
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +50,7 @@ class NoCapacity(NamedTuple):
     """How long the lack of capacity will last, in seconds; None when the upstream names no time."""
 
 
-@dataclass(slots=True)
-class AccountRequest:
+class AccountRequest(Struct):
     """One client request, with the model of each kind of account. The caller adds ids of accounts as they
     fail; the pool reads them, and notes that the request has waited for a backoff."""
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,7 +141,7 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], int | None, float], Candida
 # How health and tokens change
 
 
-class AccountScore(NamedTuple):
+class AccountScore(Struct, frozen=True):
     """Health (0 to 100) and bucket tokens of an account at the time `at`, in seconds since the epoch."""
 
     health: float = HEALTH_AT_START

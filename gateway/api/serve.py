@@ -50,8 +50,12 @@ async def serve(dialect: Dialect, request: ApiRequest) -> ApiResponse:
     """Have the relay answer the request. Raises GatewayError. Its record is closed here or, for a stream,
     after the last byte has been sent."""
     gateway = request.gateway
-    session_id = truncate(request.headers.get(SESSION_HEADER, ""), 200)
-    record = RequestRecord(request.request_id, request.client.name, session_id, len(request.raw_body))
+    record = RequestRecord(
+        request_id=request.request_id,
+        client=request.client.name,
+        session_id=truncate(request.headers.get(SESSION_HEADER, ""), 200),
+        request_bytes=len(request.raw_body),
+    )
     exchange = _Exchange(dialect, gateway, record)
     await gateway.recorder.open(record)
     try:
@@ -315,5 +319,8 @@ def _request_context(request: ApiRequest, summary: RequestSummary) -> RequestCon
     so the account, of its client's session."""
     client_session = request.headers.get(SESSION_HEADER, "")
     digest = digest_of(f"{client_session}\0{summary.first_text}")
-    conversation = client_session[:200] or digest.hex()
-    return RequestContext(session_id_for(digest), conversation, SUBAGENT_HEADER in request.headers)
+    return RequestContext(
+        session_id=session_id_for(digest),
+        conversation=client_session[:200] or digest.hex(),
+        is_subagents=SUBAGENT_HEADER in request.headers,
+    )

@@ -1,4 +1,4 @@
 """Wire formats of clients, one folder each: requests, stream events and errors as values. Pure.
 
-Imports nothing of this project.
+Imports accounts.
 """

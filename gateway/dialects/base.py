@@ -6,8 +6,11 @@ Inside the gateway requests, messages and events of every dialect have Anthropic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import field
+
+from accounts.values.concealed import Concealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,13 +20,12 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 
-@dataclass(slots=True)
-class ClientRequest:
+class ClientRequest(Concealed):
     """A request in Anthropic's format as the client sent it: the decoded body, headers by names in lower
     case, and the query without its question mark."""
 
-    body: bytes | bytearray = field(repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | bytearray
+    headers: Mapping[str, str] = field(default_factory=dict)
     query: str = ""
 
 

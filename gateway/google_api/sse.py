@@ -142,14 +142,14 @@ class ChunkReader:
         """Read events of one line each, as nearly all are, in a few passes over all of them. Returns the
         bytes that `_receive_lines` has to read: an incomplete event, or all bytes when some event has another
         form."""
-        end = b"\r\n\r\n" if b"\r" in data else b"\n\n"
-        if end not in data or len(self._line) + len(data) > self._quick_bytes:
+        end = b"\n\n" if data.find(b"\r") < 0 else b"\r\n\r\n"
+        if data.find(end) < 0 or len(self._line) + len(data) > self._quick_bytes:
             return data
         data = self._take_line() + data
         events, _, rest = data.rpartition(end)
         texts = events.removeprefix(b"data:").split(end + b"data:")
         between = b"".join(texts)
-        if not events.startswith(b"data:") or b"\n" in between or b"\r" in between:
+        if not events.startswith(b"data:") or between.find(b"\n") >= 0 or between.find(b"\r") >= 0:
             return data
         try:
             values = _values_of(texts)
@@ -213,7 +213,7 @@ class ChunkReader:
 
 def _values_of(texts: list[bytes]) -> list[AnyChunk]:
     """Return what the events contain, as a TextChunk where that is possible. Raises JSONDecodeError."""
-    is_wrapped = WRAPPER in texts[0]
+    is_wrapped = texts[0].find(WRAPPER) >= 0
     values: list[AnyChunk] = []
     for text in texts:
         try:

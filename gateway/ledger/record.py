@@ -6,9 +6,10 @@ It has names, numbers and times, but no content.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from accounts.values.sanitize import truncate
 from gateway.models import MESSAGES
@@ -52,8 +53,7 @@ TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cache_read_tokens", "thinking
 COST_COLUMNS = ("cost", "unpriced")
 
 
-@dataclass(slots=True, eq=False)
-class RequestRecord:
+class RequestRecord(Struct, eq=False):
     request_id: str
     client: str
     """The name of the client (gateway/api/authentication.py)."""

@@ -56,7 +56,7 @@ class RequestRecorder:
 
     def close(self, record: RequestRecord) -> None:
         """End the record, log it and hand it to the ledger. Closing it again does nothing."""
-        if record.has_ended:
+        if record.duration_seconds is not None:
             return
         self._learn_from(record)
         record.end()

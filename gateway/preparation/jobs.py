@@ -3,11 +3,11 @@ with no more of the request than its caller needs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+from msgspec import structs
 
 from gateway.bodies.request_json import parse_json
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
@@ -101,4 +101,4 @@ def changed(body: bytes, changes: Changes) -> list[PickleBuffer]:
 def _with_json(translated: TranslatedRequest) -> TranslatedRequest:
     """Convert the members of ``request`` to JSON buffers, which are sent to the gateway without a copy."""
     members = {name: PickleBuffer(orjson.dumps(value)) for name, value in translated.request.items()}
-    return replace(translated, request=members)
+    return structs.replace(translated, request=members)

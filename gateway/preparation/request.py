@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from accounts.values.concealed import Concealed
 from gateway.dialects.anthropic.messages import MessagesRequest, as_blocks
 from gateway.safeguards.prompt import typed_messages
 from gateway.translation.web_search.requested_search import RequestedSearch, asked_search
@@ -18,24 +19,26 @@ LONGEST_FIRST_TEXT = 16_384
 STAYS_IN_THE_BODY = frozenset({"messages", "system", "tools"})
 
 
-@dataclass(slots=True)
-class RequestSummary:
+class RequestSummary(Concealed):
     """Facts about messages, system and tools that the gateway needs besides their translation."""
 
     message_count: int
     tool_count: int
-    first_text: str = field(repr=False)
+    first_text: str
     search: RequestedSearch | None
     """The requested web search."""
-    typed_messages: list[dict[str, Any]] = field(repr=False)
+    typed_messages: list[dict[str, Any]]
     """The messages typed by the user, for a request with a safety check."""
 
 
 def summarize(request: MessagesRequest) -> RequestSummary:
-    messages = request.messages
-    first_text = _first_text(messages[0]["content"])[:LONGEST_FIRST_TEXT]
-    typed = typed_messages(messages) if request.safeguards else []
-    return RequestSummary(len(messages), len(request.tools or ()), first_text, asked_search(request), typed)
+    return RequestSummary(
+        message_count=len(request.messages),
+        tool_count=len(request.tools or ()),
+        first_text=_first_text(request.messages[0]["content"])[:LONGEST_FIRST_TEXT],
+        search=asked_search(request),
+        typed_messages=typed_messages(request.messages) if request.safeguards else [],
+    )
 
 
 def _first_text(content: str | list[dict[str, Any]]) -> str:

@@ -220,8 +220,8 @@ def _are_quickly_translated(request: MessagesRequest) -> bool:
 def _options() -> TranslationOptions:
     current = live_settings.current
     return TranslationOptions(
-        current["SYSTEM_PREAMBLE"],
-        current["DEFAULT_THINKING_BUDGET"],
-        current["DEFAULT_THINKING_LEVEL"] or None,
-        current["MAX_CONTEXT_TOKENS"],
+        system_preamble=current["SYSTEM_PREAMBLE"],
+        default_thinking_budget=current["DEFAULT_THINKING_BUDGET"],
+        default_thinking_level=current["DEFAULT_THINKING_LEVEL"] or None,
+        max_context_tokens=current["MAX_CONTEXT_TOKENS"],
     )

@@ -59,6 +59,7 @@ class Answer:
         "model_id",
         "on_failure",
         "passes_through",
+        "stop_reason",
         "upstream_request_id",
         "usage",
         "whole_bytes",
@@ -81,6 +82,8 @@ class Answer:
         """True when the upstream uses Anthropic's format, so that its answer is not checked again."""
         self.checks_calls = reader.checks_calls
         """True when the upstream itself answers the requested safety checks."""
+        self.stop_reason = ""
+        """The stop_reason; "" until the answer has ended without an error."""
         self._account = account
         self._idle_seconds: float = known_settings.UPSTREAM_IDLE_TIMEOUT_SECONDS
         self._response = response
@@ -245,11 +248,6 @@ class Answer:
         return self._ended and not self._first
 
     @property
-    def stop_reason(self) -> str:
-        """The stop_reason; "" until the answer has ended without an error."""
-        return self._reader.stop_reason if self._ended else ""
-
-    @property
     def may_call_tools(self) -> bool:
         """True when the request declares tools of the client."""
         return self._reader.declares_tools
@@ -324,8 +322,7 @@ class Answer:
         try:
             events += self._reader.receive(data)
             if not data or self._reader.is_complete:
-                events += self._reader.close()
-                self._ended, self._was_read_to_its_end = True, not data
+                self._end(events, was_read_to_its_end=not data)
         except FAILURES as error:
             self._failure = error.with_traceback(None)  # whose frames hold this answer
         return events
@@ -335,10 +332,14 @@ class Answer:
         is malformed or missing, the failure is kept for the next read, so that `events` are sent first."""
         try:
             events += self._reader.receive(b"")
-            events += self._reader.close()
-            self._ended = self._was_read_to_its_end = True
+            self._end(events, was_read_to_its_end=True)
         except FAILURES as error:
             self._failure_at_end = error.with_traceback(None)
+
+    def _end(self, events: list[StreamEvent], *, was_read_to_its_end: bool) -> None:
+        events += self._reader.close()
+        self._ended, self._was_read_to_its_end = True, was_read_to_its_end
+        self.stop_reason = self._reader.stop_reason
 
 
 def _characters_in(event: StreamEvent) -> int:

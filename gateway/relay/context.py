@@ -7,10 +7,10 @@ import logging
 import math
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from msgspec import Struct, field
 
 from accounts.pool.request import AccountRequest
 from accounts.values.sanitize import truncate
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class PreparedRequest:
+class PreparedRequest(Struct):
     """A request and the model that answers it at each kind of account. gateway/relay/formats makes the call
     for the account that sends it. It is not frozen, since each request makes one, which would take twice as
     long."""
@@ -54,8 +53,7 @@ class PreparedRequest:
     """The translations made so far, by the kind of account."""
 
 
-@dataclass(slots=True)
-class ModelProgress:
+class ModelProgress(Struct):
     """What one client request has learned about one model and the accounts that have it."""
 
     request: AccountRequest
@@ -63,8 +61,7 @@ class ModelProgress:
     last_is_passing: bool = False
 
 
-@dataclass(slots=True)
-class RequestContext:
+class RequestContext(Struct):
     """The state of one client request. Times are seconds since the epoch."""
 
     session_id: str
@@ -156,11 +153,17 @@ class RequestContext:
         return self.attempts[-1]
 
     def begin_attempt(self, account: PooledAccount, model_id: str) -> None:
-        attempt = Attempt(account.label, account.name, model_id)
-        attempt.started_at = time.time()
-        attempt.waited_seconds = self.waited_seconds - self._waited_before
-        attempt.kind, attempt.is_paid = account.kind, account.is_paid
-        self.attempts.append(attempt)
+        self.attempts.append(
+            Attempt(
+                account_label=account.label,
+                account_name=account.name,
+                model_id=model_id,
+                started_at=time.time(),
+                waited_seconds=self.waited_seconds - self._waited_before,
+                kind=account.kind,
+                is_paid=account.is_paid,
+            )
+        )
         self._waited_before = self.waited_seconds
 
     def end_attempt(

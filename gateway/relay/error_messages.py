@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from accounts.values.times import clock, clocks, in_words
 from gateway.translation.response.usage import NO_TOKENS, Tokens, TokenUsage
@@ -28,8 +29,7 @@ NOTICEABLE_WAIT_SECONDS = 0.1
 """A shorter wait counts as none in timelines and statistics."""
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """One account that was asked, or that could not be asked. Times are seconds since the epoch."""
 
     account_label: str

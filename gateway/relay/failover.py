@@ -9,10 +9,10 @@ at most MAX_RETRIES of them. The pool decides which account and when (`Pool.acqu
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from msgspec import Struct
 
 from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.live_settings import live
@@ -39,8 +39,7 @@ CAPACITY_WAIT_SECONDS = 5.0
 """The longest wait for a backoff that the request's own report began, from the start of the request."""
 
 
-@dataclass(slots=True)
-class Failover:
+class Failover(Struct):
     """The attempts of one client request with one model."""
 
     accounts: AccountsService

@@ -230,7 +230,9 @@ class Relay:
     ) -> PreparedRequest:
         """Return the request with its models. Raises GatewayError for a request that cannot be translated, if
         that is known before an account is chosen."""
-        prepared = PreparedRequest(request, chosen, context.session_id, client, client is None)
+        prepared = PreparedRequest(
+            request, chosen, context.session_id, client=client, wants_events=client is None
+        )
         if len(chosen.models) == 1:
             await self._caller.prepare(prepared)
         return prepared

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +21,7 @@ the mean."""
 MOST_MODELS = 200
 
 
-class Learnt(NamedTuple):
+class Learnt(Struct, frozen=True):
     """A learned ratio. ``answers`` is the number it is based on; one to a short prompt counts as a
     fraction."""
 

@@ -12,7 +12,6 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import DatabaseError
 from django.dispatch import receiver
+from msgspec import Struct
 
 from accounts.values.sanitize import escape_controls
 from gateway.telemetry.request_ids import current_request_id
@@ -99,8 +99,7 @@ class BelowWarning(logging.Filter):
         return record.levelno < logging.WARNING
 
 
-@dataclass(slots=True)
-class Line:
+class Line(Struct):
     """A line that is safe to show: redacted, without control characters."""
 
     at: float

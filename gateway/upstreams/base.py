@@ -7,10 +7,13 @@ knows neither addresses nor headers nor request formats.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from msgspec import field
+
 from accounts.failures import FailureKind, UpstreamError
+from accounts.values.concealed import Concealed
 from gateway.pass_through.body import Changes
 from gateway.upstreams.decoding import UnreadableEncoding, decoded
 from gateway.upstreams.endpoint_health import EndpointHealth, FailingEndpoint
@@ -33,25 +36,23 @@ UpstreamDialect = Literal["generate_content", "messages"]
 Anthropic's messages, which pass through."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassedRequest:
+class PassedRequest(Concealed):
     """A client's request for an upstream of Anthropic's format: the body in pieces, the headers that are
     passed on, and the query with its question mark, or ""."""
 
     body: list[bytes | bytearray]
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     query: str = ""
 
 
-@dataclass(slots=True)
-class ModelCall:
+class ModelCall(Concealed):
     """One request for one model, with the access of the account that sends it.
 
     `request` is the translated request; the members of a large one are JSON already. `session_id` identifies
     the conversation, by which the upstream finds its prompt cache.
     """
 
-    access: Access = field(repr=False)
+    access: Access
     model: UpstreamModel
     session_id: str = ""
     request: dict[str, Any] = field(default_factory=dict)
@@ -63,12 +64,11 @@ class ModelCall:
     """How long the first bytes may take; 0 for UPSTREAM_FIRST_BYTE_TIMEOUT_MS."""
 
 
-@dataclass(slots=True)
-class WireRequest:
+class WireRequest(Concealed):
     """A POST request without the address. `path` begins with "/"; `body` is sent in these pieces."""
 
     path: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     body: Sequence[bytes | bytearray]
 
 

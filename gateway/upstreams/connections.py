@@ -298,8 +298,9 @@ class ModelConnection(asyncio.Protocol, Waiting):
         self._timeouts.watch(self)
 
     def _has_ended_well(self) -> bool:
-        is_sent = not self._was_refused and self._transport.get_write_buffer_size() == 0
-        return self.is_at_end and is_sent and self._may_be_kept and self.is_open
+        if self._pieces or not (self.is_complete and self._may_be_kept) or self._was_refused:
+            return False
+        return self.is_open and self._transport.get_write_buffer_size() == 0
 
     def close(self) -> None:
         """Close the connection at once. It may have been closed already."""

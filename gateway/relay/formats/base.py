@@ -4,8 +4,9 @@ answer."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from accounts.failures import FailureKind, UpstreamError
@@ -56,8 +57,7 @@ class AnswerReader(Protocol):
         `receive`."""
 
 
-@dataclass(slots=True)
-class Outgoing:
+class Outgoing(Struct):
     """One call of an upstream, and the reader of its answer."""
 
     call: ModelCall

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from accounts.failures import FailureKind
 from gateway.google_api.content import has_content
@@ -53,7 +54,7 @@ class GenerateContent(Format):
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
         if kind is not FailureKind.BAD_SIGNATURE or prepared.search is not None:
             return prepared
-        return replace(prepared, without_thinking=True, translations={})
+        return structs.replace(prepared, without_thinking=True, translations={})
 
     async def _translate(self, prepared: PreparedRequest, model: UpstreamModel) -> TranslatedRequest:
         request = prepared.request

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import structs
 
 from accounts.failures import FailureKind, UpstreamError
 from gateway.dialects.anthropic import stream_events
@@ -93,7 +94,7 @@ class Messages(Format):
     def mended(self, prepared: PreparedRequest, kind: FailureKind) -> PreparedRequest:
         if kind is not FailureKind.BAD_SIGNATURE:
             return prepared
-        return replace(prepared, without_thinking=True)
+        return structs.replace(prepared, without_thinking=True)
 
 
 def _as_client_request(request: MessagesRequest) -> ClientRequest:

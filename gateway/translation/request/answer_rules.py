@@ -6,8 +6,9 @@ the field gets none, as from Anthropic's API, unless it names a ``-thinking`` mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.messages import MessagesRequest
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 ThinkingDisplay = Literal["text", "omitted", "none"]
 
 
-@dataclass(slots=True)
-class AnswerRules:
+class AnswerRules(Struct):
     """Rules for the answer, as the response translation applies them.
 
     ``thinking``: ``text`` shows it, ``omitted`` sends signatures with empty texts, ``none`` nothing.
@@ -36,12 +36,14 @@ class AnswerRules:
 
 
 def answer_rules(request: MessagesRequest, *, answer_tool: str | None = None) -> AnswerRules:
-    stop_sequences = (*request.stop_sequences,) if request.stop_sequences else ()
-    one_call = bool(request.tool_choice and request.tool_choice.get("disable_parallel_tool_use"))
-    rules = AnswerRules(_thinking_display(request), stop_sequences, one_call, answer_tool)
-    rules.without_content = only_reads_the_prompt(request)
-    rules.said_first = request.said_first
-    return rules
+    return AnswerRules(
+        thinking=_thinking_display(request),
+        stop_sequences=(*request.stop_sequences,) if request.stop_sequences else (),
+        one_call=bool(request.tool_choice and request.tool_choice.get("disable_parallel_tool_use")),
+        answer_tool=answer_tool,
+        without_content=only_reads_the_prompt(request),
+        said_first=request.said_first,
+    )
 
 
 def only_reads_the_prompt(request: MessagesRequest) -> bool:

@@ -9,8 +9,9 @@ asserts that they make the same request of a well-formed one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gateway.dialects.anthropic.known_messages import Conversation
 from gateway.translation.request.history import CLEARED_BY_USER
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 _FILES = frozenset({"image", "document"})
 
 
-@dataclass(slots=True)
-class History:
+class History(Struct):
     """Turns that both APIs accept, the estimate of the request with these turns, and the result of
     ``lacks_thinking_in_tool_loop`` for them, which matters only for Claude. The first ``known_count`` turns
     are those of the ``known`` messages."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct, field
 
 from gateway.google_api.content import Part, RequestType, text_part
 from gateway.translation.request.answer_rules import AnswerRules, answer_rules
@@ -40,8 +41,7 @@ MIN_TOP_P_WITH_THINKING = 0.95
 MAX_GEMINI_STOP_SEQUENCES = 5
 
 
-@dataclass(slots=True)
-class TranslationOptions:
+class TranslationOptions(Struct):
     """The operator's settings for translation. With ``max_context_tokens`` 0 no turns are left out."""
 
     system_preamble: str = ""
@@ -50,8 +50,7 @@ class TranslationOptions:
     max_context_tokens: int = 0
 
 
-@dataclass(slots=True)
-class TranslatedRequest:
+class TranslatedRequest(Struct):
     """A request ready for JSON (the sender adds sessionId), and what is needed to read its answer.
 
     ``raw_token_estimate`` is the estimate before the model's token ratio was applied; 0 when it must not
@@ -63,12 +62,12 @@ class TranslatedRequest:
     model: UpstreamModel
     tool_names: ToolNames
     input_token_estimate: int
-    answer_rules: AnswerRules = field(default_factory=AnswerRules)
     raw_token_estimate: int = 0
     request_type: RequestType = "agent"
     declares_tools: bool = False
     thinks: bool = False
     restorations: Mapping[str, Restoration] = field(default_factory=dict)
+    answer_rules: AnswerRules = field(default_factory=AnswerRules)
 
 
 def translate_request(
@@ -120,13 +119,17 @@ def translate_request(
         translated["systemInstruction"] = {"role": "user", "parts": system}
     config = _generation_config(request, model, plan, generates=not rules.without_content)
     translated |= {**calling, "generationConfig": {**config, **json_config}}
-    result = TranslatedRequest(translated, model, names, round(estimate.tokens * token_ratio), rules)
-    if estimate.is_mostly_text and not without_thinking:
-        result.raw_token_estimate = estimate.tokens
-    result.declares_tools = answer_tool is None and bool(tools.declarations)
-    result.thinks = plan.is_on
-    result.restorations = tools.restorations
-    return result
+    return TranslatedRequest(
+        translated,
+        model,
+        names,
+        input_token_estimate=round(estimate.tokens * token_ratio),
+        raw_token_estimate=estimate.tokens if estimate.is_mostly_text and not without_thinking else 0,
+        declares_tools=answer_tool is None and bool(tools.declarations),
+        thinks=plan.is_on,
+        restorations=tools.restorations,
+        answer_rules=rules,
+    )
 
 
 def _may_prefill(turns: list[Message], model: UpstreamModel, plan: ThinkingPlan) -> bool:

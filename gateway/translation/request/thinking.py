@@ -11,8 +11,9 @@ Whether Gemini 3 is given a level or a budget, and which, is decided in gemini_t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from gateway.dialects.anthropic.request_shapes import MIN_THINKING_BUDGET
 from gateway.translation.request.gemini_thinking import (
@@ -43,8 +44,7 @@ DEFAULT_LEVEL = "high"
 ANSWER_TOKENS_BESIDE_BUDGET = 8_192
 
 
-@dataclass(slots=True)
-class ThinkingPlan:
+class ThinkingPlan(Struct):
     """The outcome of plan_thinking. ``config`` is generationConfig.thinkingConfig; None leaves it out."""
 
     is_on: bool

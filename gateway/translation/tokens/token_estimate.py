@@ -7,9 +7,10 @@ Texts and JSON are collected and counted together (text_tokens.py). Images and d
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct
 
 from gateway.dialects.anthropic.tool_lists import ToolList
 from gateway.errors import InvalidRequest
@@ -34,7 +35,7 @@ _PAYLOAD = re.compile(r"[A-Za-z0-9+/_\-\r\n]{256,}+={0,2}\s{0,2}")
 """Matches a word so long that it must be binary data in base64, or encrypted."""
 
 
-class InputEstimate(NamedTuple):
+class InputEstimate(Struct, frozen=True):
     tokens: int
     media: int
     """The share of ``tokens`` that images and documents have."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 
 from accounts.failures import FailureKind, Scope
 from accounts.pool.pool import Lease, Pool, PooledAccount
@@ -171,7 +172,7 @@ def paid_and_free(pool: Pool) -> None:
 
 def test_a_paid_account_serves_when_no_other_can(pool: Pool) -> None:
     paid_and_free(pool)
-    request = replace(for_both(), conversation="a")
+    request = structs.replace(for_both(), conversation="a")
 
     free = leased(pool, request)
     pool.failed(free, FailureKind.QUOTA, 600)
@@ -184,7 +185,7 @@ def test_a_paid_account_serves_when_no_other_can(pool: Pool) -> None:
 
 def test_a_conversation_leaves_the_paid_account_once_another_can_serve(pool: Pool, clock: Clock) -> None:
     paid_and_free(pool)
-    request = replace(for_both(), conversation="a")
+    request = structs.replace(for_both(), conversation="a")
     pool.back_off(GOOGLE.model_key, 30)
     assert leased(pool, request).account.kind == "anthropic"
 

@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from accounts.failures import ACCOUNT_POLICIES, FailureKind
 from accounts.pool.cooldowns import ActiveCooldown
@@ -52,7 +53,7 @@ def listed(listed_id: str) -> AccountRequest:
 
 
 async def acquired(pool: Pool, request: AccountRequest = SONNET) -> Lease:
-    answer = await pool.acquire(replace(request))
+    answer = await pool.acquire(structs.replace(request))
     assert isinstance(answer, Lease)
     return answer
 
@@ -351,7 +352,7 @@ async def test_the_queue_length_is_bounded(clock: Clock, monkeypatch: pytest.Mon
     pool.queue(SONNET)
     pool.queue(SONNET)
 
-    answer = await pool.acquire(replace(SONNET))
+    answer = await pool.acquire(structs.replace(SONNET))
     assert isinstance(answer, NoAccount)
     assert (answer.is_queue_full, answer.waiting) == (True, 2)
 
@@ -366,7 +367,7 @@ async def test_a_model_backs_off_after_two_reports_or_all(
     count: int, reports: set[int], backs_off: bool, clock: Clock
 ) -> None:
     pool = a_pool(clock, count)
-    request = replace(SONNET, without_capacity=dict.fromkeys(reports, NoCapacity(SONNET_KEY, 7.0)))
+    request = structs.replace(SONNET, without_capacity=dict.fromkeys(reports, NoCapacity(SONNET_KEY, 7.0)))
 
     answer = await pool.acquire(request, clock.now + 60)
 
@@ -380,7 +381,7 @@ async def test_a_model_backs_off_after_two_reports_or_all(
 
 async def test_a_backoff_is_waited_for_once(clock: Clock) -> None:
     pool = a_pool(clock, 1)
-    request = replace(SONNET, without_capacity={})
+    request = structs.replace(SONNET, without_capacity={})
     request.report_no_capacity(1, NoCapacity(SONNET_KEY, 2.0), clock.now + 5)
 
     waiting = asyncio.create_task(pool.acquire(request, clock.now + 60))
@@ -401,7 +402,9 @@ async def test_a_limit_is_waited_for_up_to_the_deadline(
     pool = a_pool(clock, 1)
     pool.failed(take(pool), FailureKind.QUOTA, 600)
 
-    asking = asyncio.create_task(pool.acquire(replace(SONNET), clock.now + deadline, may_wait=may_wait))
+    asking = asyncio.create_task(
+        pool.acquire(structs.replace(SONNET), clock.now + deadline, may_wait=may_wait)
+    )
     await asyncio.sleep(0)
 
     assert asking.done() is not (may_wait and deadline == 3600)
@@ -418,7 +421,9 @@ async def test_a_busy_account_is_always_waited_for_before_the_deadline(
     pool = a_pool(clock, 1)
     held = take(pool)
 
-    asking = asyncio.create_task(pool.acquire(replace(SONNET), clock.now + deadline, may_wait=may_wait))
+    asking = asyncio.create_task(
+        pool.acquire(structs.replace(SONNET), clock.now + deadline, may_wait=may_wait)
+    )
     await asyncio.sleep(0)
     held.release()
     answer = await asking
@@ -435,9 +440,9 @@ async def test_accounts_that_have_failed_are_used_last(
 ) -> None:
     for account_id in limited:
         others = {1, 2, 3} - {account_id}
-        pool.failed(take(pool, replace(SONNET, refused=others)), FailureKind.QUOTA, 600)
+        pool.failed(take(pool, structs.replace(SONNET, refused=others)), FailureKind.QUOTA, 600)
 
-    assert (await acquired(pool, replace(SONNET, failed=failed))).account.id == chosen
+    assert (await acquired(pool, structs.replace(SONNET, failed=failed))).account.id == chosen
 
 
 async def test_a_wait_is_announced_with_its_place(clock: Clock) -> None:
@@ -450,7 +455,7 @@ async def test_a_wait_is_announced_with_its_place(clock: Clock) -> None:
         yield
         places.append(0)
 
-    tasks = [asyncio.create_task(pool.acquire(replace(SONNET), while_waiting=note)) for _ in range(2)]
+    tasks = [asyncio.create_task(pool.acquire(structs.replace(SONNET), while_waiting=note)) for _ in range(2)]
     await asyncio.sleep(0)
     pool.replace([*pool.accounts, PooledAccount(7, "new@example.com", "project")])
     answers = await asyncio.gather(*tasks)
@@ -470,7 +475,7 @@ async def test_an_account_that_returns_while_it_is_looked_at_is_leased(
     pool._now = pool.cooldowns._now = lambda: ends_at + (1 if next(looks) >= looks_before_the_end else -1)
 
     async with asyncio.timeout(0.5):
-        answer = await pool.acquire(replace(SONNET), clock.now)
+        answer = await pool.acquire(structs.replace(SONNET), clock.now)
 
     assert isinstance(answer, Lease) or not answer.view.free
 
@@ -520,7 +525,7 @@ def test_a_lease_is_released_once(pool: Pool) -> None:
 
 def test_a_conversation_keeps_its_account(pool: Pool, live_setting: Set) -> None:
     live_setting("ACCOUNT_STRATEGY", "round-robin")
-    mine, other = replace(SONNET, conversation="mine"), replace(SONNET, conversation="other")
+    mine, other = structs.replace(SONNET, conversation="mine"), structs.replace(SONNET, conversation="other")
 
     ids = [take(pool, request).account.id for request in (mine, other, mine, other, mine)]
 
@@ -528,7 +533,7 @@ def test_a_conversation_keeps_its_account(pool: Pool, live_setting: Set) -> None
 
 
 def test_a_conversation_moves_when_its_account_cools_down(pool: Pool) -> None:
-    mine = replace(SONNET, conversation="mine")
+    mine = structs.replace(SONNET, conversation="mine")
     pool.failed(take(pool, mine), FailureKind.QUOTA, 600)
 
     assert [take(pool, mine).account.id for _ in range(2)] == [2, 2]
@@ -684,7 +689,7 @@ async def test_groups_with_other_needs_are_served_in_order_of_arrival(
     pool = a_pool(clock, 2)
     held = [take(pool), take(pool)]
     needs = [(SONNET, {1}), (FLASH, set()), (SONNET, set()), (SONNET, {2}), (FLASH, {1})]
-    waiters = [pool.queue(replace(request, refused=excluded)) for request, excluded in needs]
+    waiters = [pool.queue(structs.replace(request, refused=excluded)) for request, excluded in needs]
 
     served = []
     while held:
@@ -709,7 +714,7 @@ async def test_an_event_costs_the_same_however_many_wait(
     assert costs[900] == costs[10]
 
 
-NEEDS = [SONNET, FLASH, replace(SONNET, refused={1}), replace(FLASH, refused={2, 3})]
+NEEDS = [SONNET, FLASH, structs.replace(SONNET, refused={1}), structs.replace(FLASH, refused={2, 3})]
 
 
 async def cost_of(event: str, waiting: int, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> int:

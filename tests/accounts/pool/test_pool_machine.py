@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from accounts.failures import ACCOUNT_POLICIES, FailureKind, Scope
 from accounts.live_settings import live
@@ -84,7 +84,7 @@ class PoolMachine(RuleBasedStateMachine):
     ) -> None:
         async def queue() -> None:
             wait_limits = WaitLimits(self.now + limit_seconds, self.now + backoff_seconds)
-            waiter = self.pool.queue(replace(request, refused=excluded), wait_limits)
+            waiter = self.pool.queue(structs.replace(request, refused=excluded), wait_limits)
             self.waiters.append((waiter, asyncio.ensure_future(self.pool.wait(waiter))))
             await asyncio.sleep(0)
 
@@ -101,7 +101,7 @@ class PoolMachine(RuleBasedStateMachine):
     def a_request_asks(
         self, request: AccountRequest, refused: set[int], failed: list[int], seconds: float, may_wait: bool
     ) -> None:
-        request, deadline = replace(request, refused=refused, failed=failed), self.now + seconds
+        request, deadline = structs.replace(request, refused=refused, failed=failed), self.now + seconds
         task = self.loop.create_task(self.pool.acquire(request, deadline, may_wait=may_wait))
         self.settle()
         for group in self.pool._queue.groups():

@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from accounts.failures import FailureKind, Scope
 from accounts.pool import strategies
@@ -136,7 +137,7 @@ class Comparison:
         lease.release()
 
     def compare(self, request: AccountRequest) -> None:
-        request = replace(request)
+        request = structs.replace(request)
         expected = self.choice(request)
         lease = self.pool.lease(request)
         if lease is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from accounts.failures import FailureKind, UpstreamError
 from gateway.translation.request.answer_rules import AnswerRules
