@@ -217,9 +217,9 @@ def _values_of(texts: list[bytes]) -> list[AnyChunk]:
     values: list[AnyChunk] = []
     for text in texts:
         try:
-            values += (read_wrapped_text_chunk(text).response if is_wrapped else read_text_chunk(text),)
+            values.append(read_wrapped_text_chunk(text).response if is_wrapped else read_text_chunk(text))
         except NOT_ONLY_TEXT:
-            values += (orjson.loads(text),)
+            values.append(orjson.loads(text))
     return values
 
 

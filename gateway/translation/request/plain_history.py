@@ -138,8 +138,8 @@ class _Walk:
         for block in blocks:
             if block["type"] != "text":
                 raise _Odd
-            self._said += (block["text"],)
-            self.gathered.texts += (block["text"],)
+            self._said.append(block["text"])
+            self.gathered.texts.append(block["text"])
         turns[-1] = {"role": "user", "content": [*turns[-1]["content"], *blocks]}
 
     def _read_assistant(self, blocks: list[Block]) -> None:
@@ -149,15 +149,15 @@ class _Walk:
         for block in blocks:
             kind = block["type"]
             if kind == "text":
-                self._said += (block["text"],)
-                gathered.texts += (block["text"],)
+                self._said.append(block["text"])
+                gathered.texts.append(block["text"])
             elif kind == "tool_use" and block["id"] not in calls and "partial_json" not in block:
                 calls[block["id"]] = None
-                gathered.texts += (block["name"],)
-                gathered.inputs += (block["input"],)
+                gathered.texts.append(block["name"])
+                gathered.inputs.append(block["input"])
                 gathered.fixed += TOKENS_PER_CALL
             elif kind == "thinking":
-                gathered.texts += (block["thinking"],)
+                gathered.texts.append(block["thinking"])
                 if not has_thinking and "signature" in block:
                     has_thinking = bare_signature("claude", block["signature"]) is not None
             else:
@@ -172,11 +172,11 @@ class _Walk:
         for block in blocks:
             kind = block["type"]
             if kind == "tool_result":
-                answered += (block["tool_use_id"],)
+                answered.append(block["tool_use_id"])
                 gathered.add_tool_result(block)
             elif kind == "text":
-                self._said += (block["text"],)
-                gathered.texts += (block["text"],)
+                self._said.append(block["text"])
+                gathered.texts.append(block["text"])
             elif kind in _FILES:
                 gathered.add_content([block])
             else:

@@ -142,15 +142,15 @@ class ContentsBuilder:
         parts: list[Part] = []
         kinds: list[str] = []
         for block in blocks:
-            kinds += (block["type"],)
+            kinds.append(block["type"])
             if block["type"] == "tool_use":
-                parts += (self._function_call(block),)
+                parts.append(self._function_call(block))
             elif block["type"] == "text" and ";base64," not in block["text"]:  # as nearly all texts
-                parts += ({"text": block["text"]},)
+                parts.append({"text": block["text"]})
             elif block["type"] not in ("thinking", "redacted_thinking"):
                 parts += self._words_of(block)
             elif self._keeps_thinking and self._family == "claude" and (thought := claude_thought(block)):
-                parts += ({"thought": True, "text": thought[0], "thoughtSignature": thought[1]},)
+                parts.append({"thought": True, "text": thought[0], "thoughtSignature": thought[1]})
         return parts if (*kinds,) in _IN_ORDER else _claude_order(_calls_last(parts))
 
     def _gemini_parts(self, blocks: list[Block]) -> list[Part]:
@@ -227,10 +227,10 @@ class ContentsBuilder:
         rest: list[Part] = []
         for block in blocks:
             if block["type"] == "text":
-                rest += ({"text": block["text"]},)
+                rest.append({"text": block["text"]})
             elif block["type"] == "tool_result":
                 response, others = self._function_response(block)
-                responses += (response,)
+                responses.append(response)
                 files += others
             else:
                 rest += self._with_files_it_takes(self._parts_of(block))

@@ -39,10 +39,10 @@ class MessageCollector:
                     return
                 if field not in self._pieces:
                     self._pieces[field] = []
-                self._pieces[field] += (delta.get(field) or "",)
+                self._pieces[field].append(delta.get(field) or "")
             case "content_block_start":
                 self._finish_block()
-                self._message["content"] += ({**event["content_block"]},)
+                self._message["content"].append({**event["content_block"]})
             case "content_block_stop":
                 self._finish_block()
             case "message":

@@ -192,11 +192,11 @@ class MessageStream:
         events: list[StreamEvent] = []
         counts_of_each: list[TokenCounts] = []
         continued, index = self._continues_with, self._index
-        delta_type = f"{continued}_delta"
+        delta_type, is_thought = f"{continued}_delta", _IS_THOUGHT[continued]
         for chunk in chunks:
             if (
                 not isinstance(chunk, TextChunk)
-                or (part := chunk.candidates[0].content.parts[0]).thought is not _IS_THOUGHT[continued]
+                or (part := chunk.candidates[0].content.parts[0]).thought is not is_thought
             ):
                 if counts_of_each:
                     self.usage.merge_counts(*counts_of_each)
@@ -204,14 +204,15 @@ class MessageStream:
                 events += self._receive_any(chunk)
                 continued = self._continues_with = self._continued_now()
                 index = self._index
-                delta_type = f"{continued}_delta"
+                delta_type, is_thought = f"{continued}_delta", _IS_THOUGHT[continued]
                 continue
-            counts_of_each += (chunk.usage_metadata,)
-            if self._keeps_text and not part.thought:
-                self._text.append(part.text)
+            counts_of_each.append(chunk.usage_metadata)
+            text = part.text
+            if self._keeps_text and not is_thought:
+                self._text.append(text)
             # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
-            delta = {"type": delta_type, continued: part.text}
-            events += ({"type": "content_block_delta", "index": index, "delta": delta},)
+            delta = {"type": delta_type, continued: text}
+            events.append({"type": "content_block_delta", "index": index, "delta": delta})
         if counts_of_each:
             self.usage.merge_counts(*counts_of_each)
         return events
@@ -338,7 +339,7 @@ class MessageStream:
     def _start(self, events: list[StreamEvent]) -> None:
         self.started = True
         usage = self.usage.as_anthropic(is_at_start=True)
-        events += (stream_events.message_start(self._message_id, self._client_model, usage),)
+        events.append(stream_events.message_start(self._message_id, self._client_model, usage))
         for block in self._rules.said_first:
             self._index += 1
             events += stream_events.whole_block(self._index, block)
@@ -436,7 +437,7 @@ class MessageStream:
             self._text = []
         if self._keeps_text:
             self._text.append(text)
-        events += (stream_events.text_delta(self._index, text),)
+        events.append(stream_events.text_delta(self._index, text))
 
     def _types_sent_as_they_come(self) -> frozenset[str]:
         """Return the types of blocks whose text can be sent as it comes."""
@@ -533,7 +534,7 @@ class MessageStream:
     def _open_block(self, block_type: str, start: StreamEvent, events: list[StreamEvent]) -> None:
         self._open = block_type
         self._continued = block_type if block_type in self._sent_as_it_comes else None
-        events += (start,)
+        events.append(start)
 
     def _open_thinking(self, events: list[StreamEvent]) -> None:
         self._flush_text(events)
@@ -545,7 +546,7 @@ class MessageStream:
             return
         if self._open == "thinking" and not self._is_signed and (rest := self._thought_characters.flush()):
             events.append(stream_events.thinking_delta(self._index, rest))
-        events += (stream_events.content_block_stop(self._index),)
+        events.append(stream_events.content_block_stop(self._index))
         self._open = None
         self._continued = None
 

@@ -152,7 +152,7 @@ class Gathered:
         self.fixed += TOKENS_PER_CALL
         content = block["content"] if "content" in block else None  # noqa: SIM401 -- a call
         if type(content) is str:  # as most are
-            self.texts += (content,)
+            self.texts.append(content)
         else:
             self.add_content(content)
 
