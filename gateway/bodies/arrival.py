@@ -64,21 +64,19 @@ class IncomingBody:
     async def read(self) -> bytearray:
         """Read the whole body, decoded. It is not copied, which would block the event loop. Raises
         GatewayError or ClientGone."""
-        declared, encoding = b"", None
-        for name, value in self._headers:
-            if name == b"content-length":
-                declared = value
-            elif name == b"content-encoding":
-                encoding = value
-        if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
-            raise too_large(self._limits.body_bytes)
-        decoder = decoder_for(encoding) if encoding else None
-        if decoder is not None:
-            self._hold(decoder.memory_bytes)
-        elif self._take_whole is not None:
+        names = [name for name, _ in self._headers]
+        if b"content-encoding" not in names and self._take_whole is not None:
             whole = self._take_whole()
             self._count(len(whole))
             return whole
+        headers = dict(self._headers)
+        declared = headers.get(b"content-length", b"")
+        if declared.isdigit() and int(declared[:20]) > self._limits.body_bytes:
+            raise too_large(self._limits.body_bytes)
+        encoding = headers.get(b"content-encoding")
+        decoder = decoder_for(encoding) if encoding else None
+        if decoder is not None:
+            self._hold(decoder.memory_bytes)
         body = self._body = bytearray()  # one buffer, because a sender may cut it into a million chunks
         try:
             with time_limit(self._limits.seconds):

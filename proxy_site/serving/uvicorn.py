@@ -309,26 +309,27 @@ class GatewayProtocol(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, its name as it was written. Trailers are counted and dropped: the headers have been
+        """Keep a header, with its name in lower case. Trailers are counted and dropped: the headers have been
         checked by then."""
         message = self._message
         assert message is not None
         if message.has_head:
             message.add_headers(1, len(name) + len(value))
         else:
-            self.headers.append((name, value))
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         message, parser = self._message, self.parser
         assert message is not None
         self._count_headers()
         self._clear_header_deadline()
-        self.headers = [(name.lower(), value) for name, value in self.headers]
+        names = [name for name, _ in self.headers]
         version = parser.get_http_version()
         if version not in {"1.0", "1.1"} or len(self.pipeline) >= MOST_PIPELINED:
             raise httptools.HttpParserError("another version, or too many requests at once")
-        encodings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if encodings and set(encodings) != {b"chunked"}:
+        if b"transfer-encoding" in names and not all(
+            value.lower() == b"chunked" for name, value in self.headers if name == b"transfer-encoding"
+        ):
             raise httptools.HttpParserError("a transfer encoding that nothing here decodes")
         message.upgrades = parser.should_upgrade()
         if message.upgrades and not self._should_upgrade():
@@ -341,7 +342,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.scope = scope  # type: ignore[assignment]
             return
         cycle = RequestCycle(self, scope)
-        cycle.expects_continue = version != "1.0" and self._expects_continue()
+        cycle.expects_continue = version != "1.0" and b"expect" in names and self._expects_continue()
         cycle.keep_alive = version != "1.0" and parser.should_keep_alive()
         del self.url, self.headers  # the application drops those of the scope when a stream begins
         self._begin(cycle)
@@ -375,7 +376,7 @@ class GatewayProtocol(HttpToolsProtocol):
         }
 
     def _expects_continue(self) -> bool:
-        return b"100-continue" in [value.lower() for name, value in self.headers if name == b"expect"]
+        return any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers)
 
     def _begin(self, cycle: RequestCycle) -> None:
         """Start the application, after the responses to all earlier requests."""

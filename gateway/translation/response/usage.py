@@ -93,15 +93,24 @@ class TokenUsage:
 
     def merge_counts(self, *each: TokenCounts) -> None:
         """Do the same for the counts of several chunks in order."""
-        for counts in each:
-            if (prompt := counts.prompt_token_count) is not None:
-                self.prompt_tokens = prompt
-            if (visible := counts.candidates_token_count) is not None:
-                self.visible_tokens = visible
-            if (cached := counts.cached_content_token_count) is not None:
-                self.cached_tokens = cached
-            if (thinking := counts.thoughts_token_count) is not None:
-                self.thinking_tokens = thinking
+        prompt = visible = cached = thinking = None
+        for counts in reversed(each):  # until each count is known, which the last chunk often has all of
+            if prompt is None:
+                prompt = counts.prompt_token_count
+            if visible is None:
+                visible = counts.candidates_token_count
+            if cached is None:
+                cached = counts.cached_content_token_count
+            if thinking is None:
+                thinking = counts.thoughts_token_count
+        if prompt is not None:
+            self.prompt_tokens = prompt
+        if visible is not None:
+            self.visible_tokens = visible
+        if cached is not None:
+            self.cached_tokens = cached
+        if thinking is not None:
+            self.thinking_tokens = thinking
 
     @property
     def input_tokens(self) -> int:

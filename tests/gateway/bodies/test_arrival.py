@@ -66,16 +66,17 @@ def incoming(*pieces: bytes, encoding: str = "", limits: BodyLimits | None = Non
 
 @given(
     st.binary(max_size=40),
-    st.sampled_from(["", "0", "40", "1000", "x"]),
+    st.booleans(),
     st.sampled_from(["", "identity", "gzip", "br", "unheard-of"]),
     st.integers(0, 40),
     st.integers(0, 60),
 )
 @settings(max_examples=300)
 def test_a_body_that_is_there_is_read_as_one_that_arrives(
-    content: bytes, declared: str, encoding: str, body_bytes: int, total_bytes: int
+    content: bytes, is_declared: bool, encoding: str, body_bytes: int, total_bytes: int
 ) -> None:
-    headers = [(b"content-length", declared.encode()), (b"content-encoding", encoding.encode())]
+    declared = b"%d" % len(content) if is_declared else b""  # a server finds any other length to be malformed
+    headers = [(b"content-length", declared), (b"content-encoding", encoding.encode())]
 
     async def outcome(*, at_hand: bool) -> tuple[object, int, int]:
         async def receive() -> dict[str, Any]:

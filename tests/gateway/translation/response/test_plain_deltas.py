@@ -282,11 +282,12 @@ def test_a_deep_event_among_others_is_refused_either_way() -> None:
 
 
 def test_an_event_of_an_answer_takes_few_calls() -> None:
-    """Reading, translation and encoding, also of the first read."""
+    """Reading, translation and encoding, also of the first read. Three of them are `append`, which costs no
+    call without a profiler."""
     few, many = (calls_for(text_answer(count)) for count in (20, 220))
 
-    assert (many - few) / 200 < 6.5
-    assert few < 260
+    assert (many - few) / 200 < 8.5
+    assert few < 265
 
 
 def test_thinking_takes_few_calls_too() -> None:
