@@ -181,7 +181,7 @@ class RequestContext(Struct):
 
 def digest_of(seed: str) -> bytes:
     """Return the SHA-256 digest that identifies a conversation, the same for each equal seed."""
-    return hashlib.sha256(seed.encode("utf-8", "replace")).digest()
+    return hashlib.sha256(seed.encode("utf-8", "replace"), usedforsecurity=False).digest()
 
 
 def session_id_for(digest: bytes) -> str:
