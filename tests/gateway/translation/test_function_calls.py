@@ -20,12 +20,16 @@ BODY = orjson.loads(orjson.dumps(claude_code_request()))
 """20 tools and 40 messages; as parsed, since the checks know no subclasses of JSON's types."""
 
 
+APPEND = "<method 'append' of 'list' objects>"
+"""Not counted: unless a profiler runs, the interpreter appends without a call."""
+
+
 def function_calls(work: Callable[[], object]) -> int:
     profile = cProfile.Profile()
     profile.enable()
     work()
     profile.disable()
-    return sum(entry.callcount for entry in profile.getstats())
+    return sum(entry.callcount for entry in profile.getstats() if entry.code != APPEND)
 
 
 def test_reading_a_plain_request_takes_few_calls() -> None:
