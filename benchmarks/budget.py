@@ -73,7 +73,8 @@ class CountedGateway:
     """A gateway that counts, and the client that sends it requests."""
 
     def __init__(self, port: int, control: socket.socket, upstream: CannedUpstream, pid: int) -> None:
-        self._port, self._pid = port, pid
+        self.pid = pid
+        self._port = port
         self._socket, self._control = control, control.makefile("rw")
         self._upstream = upstream
         self._connection: socket.socket | None = None
@@ -94,27 +95,23 @@ class CountedGateway:
     def measure(self, workload: Workload, windows: int = WINDOWS) -> Counts:
         """The counts of one request: those of the window with the fewest."""
         requests = REQUESTS_OF_LONG_ONES.get(workload.name, REQUESTS)
-        self._upstream.workload = workload
-        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
-        self._send(request, WARM_UP)
-        found = [self._count(request, requests) for _ in range(windows)]
+        self.send(workload, WARM_UP)
+        found = [self._count(workload, requests) for _ in range(windows)]
         return min(found, key=lambda counts: counts.get("total", counts.get("call_soon", 0.0)))
 
     def cpu_seconds(self, workload: Workload, requests: int = REQUESTS, windows: int = WINDOWS) -> float:
         """The CPU of one request in the event loop's thread, which does not count meanwhile: the least of the
         windows."""
-        self._upstream.workload = workload
-        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
-        self._send(request, WARM_UP)
+        self.send(workload, WARM_UP)
         found = []
         for _ in range(windows):
             before = self._thread_seconds()
-            self._send(request, requests)
+            self.send(workload, requests)
             found.append((self._thread_seconds() - before) / requests)
         return min(found)
 
     def _thread_seconds(self) -> float:
-        schedule = Path(f"/proc/{self._pid}/task/{self._pid}/schedstat").read_text()
+        schedule = Path(f"/proc/{self.pid}/task/{self.pid}/schedstat").read_text()
         return int(schedule.split()[0]) / 1e9
 
     def hold(self, streams: int) -> None:
@@ -133,18 +130,10 @@ class CountedGateway:
                 received += piece
             self._held.append(connection)
 
-    def _count(self, request: bytes, requests: int) -> Counts:
-        self._tell("begin")
-        self._send(request, requests)
-        counts: Counts = json.loads(self._tell("end"))
-        return {name: count / requests for name, count in counts.items()}
-
-    def _tell(self, command: str) -> str:
-        self._control.write(command + "\n")
-        self._control.flush()
-        return self._control.readline()
-
-    def _send(self, request: bytes, times: int) -> None:
+    def send(self, workload: Workload, times: int) -> None:
+        """Send requests one after another, each after the answer to the one before."""
+        self._upstream.workload = workload
+        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
         assert self._connection is not None
         for _ in range(times):
             self._connection.sendall(request)
@@ -154,24 +143,34 @@ class CountedGateway:
             if answer.status != 200 or b'"stop_reason":"' not in answer.body:
                 raise RuntimeError(f"{answer.status}: {bytes(answer.body[-300:])!r}")
 
+    def _count(self, workload: Workload, requests: int) -> Counts:
+        self._tell("begin")
+        self.send(workload, requests)
+        counts: Counts = json.loads(self._tell("end"))
+        return {name: count / requests for name, count in counts.items()}
+
+    def _tell(self, command: str) -> str:
+        self._control.write(command + "\n")
+        self._control.flush()
+        return self._control.readline()
+
 
 @contextmanager
 def counted_gateway(
-    kind: str, accounts: int = 3, trace: Path | None = None, **settings: str
+    kind: str, accounts: int = 3, under: Sequence[str] = (), **settings: str
 ) -> Iterator[CountedGateway]:
-    """Run a gateway that counts `calls`, or what its `loop` is asked for; under strace with `trace`."""
+    """Run a gateway that counts `calls`, or what its `loop` is asked for. `under` is a command that runs it,
+    such as strace."""
     with (
         tempfile.TemporaryDirectory(prefix="gateway-budget-") as folder,
         CannedUpstream(WORKLOADS["W1"]) as upstream,
     ):
         import_accounts(Path(folder), _accounts(accounts))
         port, (ours, theirs) = free_port(), socket.socketpair()
-        command = [sys.executable, "benchmarks/counted_gateway.py", kind, str(port), str(theirs.fileno())]
-        if trace is not None:
-            command = ["strace", "-f", "-qq", "-o", str(trace), *command]
+        counted = [sys.executable, "benchmarks/counted_gateway.py", kind, str(port), str(theirs.fileno())]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(
-                command, cwd=PROJECT, env=_settings(Path(folder), upstream.url) | settings,
+                [*under, *counted], cwd=PROJECT, env=_settings(Path(folder), upstream.url) | settings,
                 stdout=log, stderr=log, pass_fds=(theirs.fileno(),),
             )  # fmt: skip
             theirs.close()
@@ -254,7 +253,7 @@ def count_system_calls(figures: Figures) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
-        with counted_gateway("loop", trace=trace) as gateway:
+        with counted_gateway("loop", under=["strace", "-f", "-qq", "-o", str(trace)]) as gateway:
             gateway.measure(WORKLOADS["W2"], windows=1)
         figures.system_calls = system_calls_in(trace.read_text(errors="replace"), REQUESTS)
 
