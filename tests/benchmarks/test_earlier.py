@@ -25,6 +25,7 @@ def test_a_ratio_is_of_the_medians() -> None:
 
 def test_a_target_missed_by_a_tenth_is_nearly_met() -> None:
     assert [outcome(value, 2.0) for value in (2.0, 2.1, 2.3)] == ["met", "nearly", "missed"]
+    assert [outcome(value, 2.0, is_least=True) for value in (2.0, 1.81, 1.79)] == ["met", "nearly", "missed"]
 
 
 def test_rounds_are_told_apart_from_the_upstream_without_a_gateway() -> None:

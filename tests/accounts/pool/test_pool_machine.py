@@ -41,7 +41,11 @@ TARGETS = st.builds(
     st.sampled_from(["", "of all", "of 1 and 3", "of none"]),
     st.lists(st.sampled_from(["google", "anthropic", "gemini"]), unique=True, min_size=1),
 )
-WANTED = st.builds(AccountRequest, TARGETS, conversation=st.sampled_from(["", "a", "b"]))
+WANTED = st.builds(
+    lambda targets, conversation: AccountRequest(targets, conversation),
+    TARGETS,
+    st.sampled_from(["", "a", "b"]),
+)
 
 
 class PoolMachine(RuleBasedStateMachine):

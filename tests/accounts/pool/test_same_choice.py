@@ -57,7 +57,7 @@ ACCOUNTS = st.lists(
     min_size=1,
 )
 REQUESTS = st.builds(
-    AccountRequest,
+    lambda **values: AccountRequest(**values),
     targets=TARGETS,
     conversation=st.sampled_from(["", "a", "b", "c"]),
     refused=st.sets(IDS, max_size=1),
