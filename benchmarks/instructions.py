@@ -25,6 +25,7 @@ from benchmarks.plan import say  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 
+SHORT_ONES = ["W1", "W2"]
 WARM_UP = 200
 REQUESTS = 400
 """Many, so that what the gateway does by the clock hardly counts."""
@@ -42,8 +43,9 @@ def main() -> None:
         prog="benchmarks/instructions.py", description="Instructions of one request, counted by callgrind."
     )
     names = list(WORKLOADS)
-    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"default: {', '.join(names)}")
-    asked = parser.parse_args().workloads or names
+    shown = f"{', '.join(names)}; default: {' '.join(SHORT_ONES)}. The others take minutes."
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=shown)
+    asked = parser.parse_args().workloads or SHORT_ONES
     if unknown := set(asked).difference(names):
         parser.error(f"unknown: {', '.join(sorted(unknown))}. There are {', '.join(names)}.")
     if shutil.which("valgrind") is None:
