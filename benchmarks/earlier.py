@@ -265,7 +265,8 @@ def _felt_row(figure: Felt, before: list[Sample], now: list[Sample]) -> list[str
 
 
 def outcome(value: float, limit: float, *, is_least: bool = False) -> str:
-    """Compare with the largest value that is good, or with the least."""
+    """Return "met", "nearly" (missed by less than NEARLY of the limit) or "missed". `limit` is the largest
+    good value, or with `is_least` the smallest."""
     missed_by = (limit - value if is_least else value - limit) / limit
     if missed_by <= 0:
         return "met"

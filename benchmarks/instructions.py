@@ -1,4 +1,4 @@
-"""A request in instructions of the processor: `uv run --all-groups benchmarks/instructions.py [W1 …]`.
+"""Count the instructions of one request: `uv run --all-groups benchmarks/instructions.py [W1 …]`.
 
 valgrind's callgrind counts the instructions of the event loop's thread, and simulates its caches and its
 branch prediction. Unlike times, the counts vary by less than one in a hundred on a busy machine; unlike
@@ -28,9 +28,10 @@ from benchmarks.workloads import WORKLOADS  # noqa: E402
 SHORT_ONES = ["W1", "W2"]
 WARM_UP = 200
 REQUESTS = 400
-"""Many, so that what the gateway does by the clock hardly counts."""
+"""Many, so that the gateway's periodic work hardly counts."""
 CACHES = ["--I1=32768,8,64", "--D1=32768,8,64", "--LL=524288,8,64"]
-"""Those of a usual core: the last one stands for its second-level cache."""
+"""Size in bytes, associativity and line size of the simulated caches: first-level code and data, and in place
+of callgrind's last level a second-level cache of 512 KiB."""
 HEAD = ["of one request", "instructions", "misses of the code cache", "of the data cache", "wrong branches"]
 EVENTS = re.compile(r"^events: (.*)$", re.MULTILINE)
 TOTALS = re.compile(r"^totals: (.*)$", re.MULTILINE)
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def count(workload: str, requests: int = REQUESTS) -> Counts:
-    """Return callgrind's counts of one request by their names, such as "Ir"."""
+    """Return the counts of one request by callgrind's event names, such as "Ir" for instructions."""
     with tempfile.TemporaryDirectory(prefix="gateway-instructions-") as folder:
         profile = Path(folder) / "profile"
         with counted_gateway("calls", under=_callgrind(profile)) as gateway:

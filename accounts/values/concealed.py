@@ -1,5 +1,5 @@
-"""Values whose text shows none of their content, because that is a secret or a part of a prompt: a traceback,
-a log line or a debugger may show it."""
+"""Values whose repr shows none of their content, which is a secret or a part of a prompt, so that no traceback
+or log line shows it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Concealed(Struct):
-    """Base class of such values."""
+    """Base class of structs whose repr is only the name of their class."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"

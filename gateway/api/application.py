@@ -62,8 +62,8 @@ JSON_TYPE = re.compile(r"application/([\w.+-]+\+)?json\b", re.IGNORECASE)
 
 
 class _MadeWhenAsked:
-    """An attribute that Django's request sets when it is made, which happens here when one of them is used.
-    `__getattr__` would do the same, but makes every attribute of a request slower to read."""
+    """A lazy attribute of Django's request: the first access to any of them sets all. `__getattr__` would do
+    the same, but makes every attribute of a request slower to read."""
 
     def __set_name__(self, _: type, name: str) -> None:
         self._name = name
