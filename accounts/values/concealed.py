@@ -1,5 +1,5 @@
-"""Values whose repr shows none of their content, which is a secret or a part of a prompt, so that it gets into
-no traceback and no log line."""
+"""Values whose repr shows none of their content, which is a secret or a part of a prompt, so that it gets
+into no traceback and no log line."""
 
 from __future__ import annotations
 
