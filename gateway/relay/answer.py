@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from accounts.failures import UpstreamError
-from gateway.dialects.anthropic.stream_events import WHOLE
+from gateway.dialects.anthropic.stream_events import WHOLE, one_by_one
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamTimedOut
 from gateway.google_api.sse import MalformedStream
 from gateway.known_settings import known_settings
@@ -263,6 +263,7 @@ class Answer:
         held: list[StreamEvent] = []
         size = 0
         async for events in self.batches():
+            events = [*one_by_one(events)]
             held += events
             size += sum(map(_characters_in, events))
             if size > max_characters or self._received_bytes > WHOLE_ANSWER_BYTES:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.dialects.anthropic.stream_events import RAW
+from gateway.dialects.anthropic.stream_events import DELTAS, RAW
 
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
 
-DELTA = "content_block_delta"
-MANY = 50
-"""With so many events or more, encoding them as one array is faster: 400 in a quarter of the time."""
+AT_ONCE = 50
+"""So many texts are written before they are joined. orjson takes a kilobyte for each: with hundreds, the
+C library asks the kernel for memory and returns it, which takes twenty times as long."""
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 _HEADS = {
@@ -31,19 +31,17 @@ _HEADS = {
 }
 
 
-_DELTA_BEGINS = f'{{"type":"{DELTA}",'.encode()
-_BETWEEN = b"}," + _DELTA_BEGINS
-"""What stands between two deltas in an array. No text has it, since its quotes are escaped there."""
-_APART = b"}\n\n" + _HEADS[DELTA] + _DELTA_BEGINS
-
-
 def encode_events(events: list[StreamEvent]) -> bytes:
-    if len(events) >= MANY:
-        return _encode_many(events)
     pieces: list[bytes] = []
     for event in events:
         name = event["type"]
-        pieces += (event["data"],) if name == RAW else (_HEADS[name], orjson.dumps(event), b"\n\n")
+        if name == DELTAS:
+            before, between, after = _around_texts(event["index"], event["field"])
+            pieces += before, _joined(event["texts"], between), after
+        elif name == RAW:
+            pieces.append(event["data"])
+        else:
+            pieces += _HEADS[name], orjson.dumps(event), b"\n\n"
     return b"".join(pieces)
 
 
@@ -51,15 +49,19 @@ def encode_event(event: StreamEvent) -> bytes:
     return encode_events([event])
 
 
-def _encode_many(events: list[StreamEvent]) -> bytes:
-    """Encode events, with deltas that follow one another written as one array: what stands between two of
-    them there is replaced by what stands between two in a stream."""
-    pieces: list[bytes] = []
-    for is_delta, group in groupby(events, key=lambda event: event["type"] == DELTA):
-        run = list(group)
-        if is_delta:
-            array = orjson.dumps(run)
-            pieces += (_HEADS[DELTA], array[1:-1].replace(_BETWEEN, _APART), b"\n\n")
-        else:
-            pieces += map(encode_event, run)
-    return b"".join(pieces)
+def _joined(texts: list[str], between: bytes) -> bytes:
+    if len(texts) <= AT_ONCE:
+        return between.join(map(orjson.dumps, texts))
+    groups = (texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE))
+    return between.join([_joined(group, between) for group in groups])
+
+
+@lru_cache(64)
+def _around_texts(index: int, field: str) -> tuple[bytes, bytes, bytes]:
+    """Return what stands before, between and after the texts of deltas."""
+    head = _HEADS["content_block_delta"].decode()
+    before = (
+        f'{head}{{"type":"content_block_delta","index":{index},"delta":{{"type":"{field}_delta","{field}":'
+    )
+    after = "}}\n\n"
+    return before.encode(), f"{after}{before}".encode(), after.encode()

@@ -4,7 +4,7 @@
     block(i) := content_block_start(i) content_block_delta(i)* content_block_stop(i)     i = 0, 1, 2, ...
 
 The official SDKs rebuild the message from these events alone (``accumulate_event`` in anthropic-sdk-python).
-An event is a plain dict, ready to be encoded.
+An event is a plain dict, ready to be encoded; deltas that arrived together are one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 StreamEvent = dict[str, Any]
 RAW = "raw"
 """The type of an event that holds the bytes of one or more events, as an upstream sent them."""
+DELTAS = "deltas"
+"""The type of an event that holds several deltas of one block's text, or one."""
 WHOLE = "message"
 """The type of the only event of an answer that is not streamed."""
 Usage = dict[str, Any]
@@ -82,6 +84,22 @@ def text_delta(index: int, text: str) -> StreamEvent:
 def thinking_delta(index: int, thinking: str) -> StreamEvent:
     delta = {"type": "thinking_delta", "thinking": thinking}
     return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def deltas(index: int, field: str, texts: list[str]) -> StreamEvent:
+    """Build the event for deltas that arrived together. `field` is "text" or "thinking"."""
+    return {"type": DELTAS, "index": index, "field": field, "texts": texts}
+
+
+def one_by_one(events: Iterable[StreamEvent]) -> Iterator[StreamEvent]:
+    """Yield the events with each delta as an event of its own, as clients receive them."""
+    for event in events:
+        if event["type"] != DELTAS:
+            yield event
+            continue
+        delta = text_delta if event["field"] == "text" else thinking_delta
+        for text in event["texts"]:
+            yield delta(event["index"], text)
 
 
 def signature_delta(index: int, signature: str) -> StreamEvent:

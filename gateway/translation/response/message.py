@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.dialects.anthropic.stream_events import DELTAS
 from gateway.errors import UpstreamFailed
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class MessageCollector:
 
     def add(self, event: StreamEvent) -> None:
         """Add an event. Raises UpstreamFailed for a call whose input is not JSON."""
+        if event["type"] == DELTAS:
+            self._pieces.setdefault(event["field"], []).extend(event["texts"])
+            return
         match event["type"]:
             case "content_block_delta":
                 delta = event["delta"]

@@ -190,32 +190,33 @@ class MessageStream:
     def receive(self, *chunks: Chunk | TextChunk) -> list[StreamEvent]:
         """Translate chunks that arrived together. An error ends the stream, and ``close`` raises it."""
         events: list[StreamEvent] = []
-        counts_of_each: list[TokenCounts] = []
-        continued, index = self._continues_with, self._index
-        delta_type, is_thought = f"{continued}_delta", _IS_THOUGHT[continued]
+        texts: list[str] = []  # that continue the open block
+        counts: list[TokenCounts] = []
+        is_thought = _IS_THOUGHT[self._continues_with]
         for chunk in chunks:
             if (
-                not isinstance(chunk, TextChunk)
-                or (part := chunk.candidates[0].content.parts[0]).thought is not is_thought
+                isinstance(chunk, TextChunk)
+                and (part := chunk.candidates[0].content.parts[0]).thought is is_thought
             ):
-                if counts_of_each:
-                    self.usage.merge_counts(*counts_of_each)
-                    counts_of_each = []
-                events += self._receive_any(chunk)
-                continued = self._continues_with = self._continued_now()
-                index = self._index
-                delta_type, is_thought = f"{continued}_delta", _IS_THOUGHT[continued]
+                texts.append(part.text)
+                counts.append(chunk.usage_metadata)
                 continue
-            counts_of_each.append(chunk.usage_metadata)
-            text = part.text
-            if self._keeps_text and not is_thought:
-                self._text.append(text)
-            # The same as stream_events.text_delta and thinking_delta, without a call for each chunk.
-            delta = {"type": delta_type, continued: text}
-            events.append({"type": "content_block_delta", "index": index, "delta": delta})
-        if counts_of_each:
-            self.usage.merge_counts(*counts_of_each)
+            if texts:
+                self._continue_block(texts, counts, events)
+                texts, counts = [], []
+            events += self._receive_any(chunk)
+            self._continues_with = self._continued_now()
+            is_thought = _IS_THOUGHT[self._continues_with]
+        if texts:
+            self._continue_block(texts, counts, events)
         return events
+
+    def _continue_block(self, texts: list[str], counts: list[TokenCounts], events: list[StreamEvent]) -> None:
+        """Send texts of the open block as they came."""
+        self.usage.merge_counts(*counts)
+        if self._keeps_text and self._open == "text":
+            self._text += texts
+        events.append(stream_events.deltas(self._index, str(self._continues_with), texts))
 
     def _continued_now(self) -> str | None:
         """Return "text" or "thinking" while further text of that kind is sent as it comes, else None."""

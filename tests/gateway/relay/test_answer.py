@@ -14,6 +14,7 @@ from accounts.failures import UpstreamError
 from accounts.google.errors import error_in_stream
 from accounts.pool.pool import PooledAccount
 from gateway.dialects.anthropic.messages import parse_messages_request
+from gateway.dialects.anthropic.stream_events import StreamEvent, one_by_one
 from gateway.errors import Overloaded, UpstreamFailed, UpstreamTimedOut
 from gateway.relay import answer as answer_module
 from gateway.relay.answer import Answer
@@ -119,6 +120,10 @@ async def test_an_error_that_comes_with_the_first_content_can_be_tried_elsewhere
     assert response.ended == "aborted"
 
 
+def texts_in(events: list[StreamEvent]) -> list[str]:
+    return [event["delta"]["text"] for event in one_by_one(events) if event["type"] == "content_block_delta"]
+
+
 @pytest.mark.parametrize("last_bytes", [b"\n\n", b""])
 @pytest.mark.parametrize("knows_its_end", [True, False])
 async def test_an_answer_whose_end_has_come_is_one_batch(knows_its_end: bool, last_bytes: bytes) -> None:
@@ -153,7 +158,7 @@ async def test_what_came_before_a_missing_end_still_leaves(knows_its_end: bool) 
     texts: list[str] = []
     with pytest.raises(UpstreamFailed, match="The answer broke off"):
         async for events in answer.batches():
-            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+            texts += texts_in(events)
 
     assert texts == ["Hel"]
     assert not answer.has_ended
@@ -165,7 +170,7 @@ async def test_what_came_before_an_error_still_leaves() -> None:
     texts: list[str] = []
     with pytest.raises(Overloaded):
         async for events in answer.batches():
-            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+            texts += texts_in(events)
 
     assert texts == ["Hel", "lo"]
 
@@ -294,7 +299,7 @@ async def test_what_a_slow_reader_takes_is_no_silence(settings: Settings) -> Non
 
     texts: list[str] = []
     async for events in answer.batches():
-        texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+        texts += texts_in(events)
         await asyncio.sleep(0.3)
 
     assert texts == ["Hel", "l", "o"]
@@ -361,7 +366,7 @@ async def test_half_an_answer_is_said_after_what_came_of_it() -> None:
         UpstreamFailed, match="broke off: the upstream closed the stream without a finish reason"
     ):
         async for events in answer.batches():
-            texts += [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+            texts += texts_in(events)
 
     assert texts == ["Hel", "lo"]
     assert answer.stop_reason == ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects.anthropic import stream_events
 from gateway.dialects.anthropic.dialect import ANTHROPIC
-from gateway.dialects.anthropic.sse import MANY, PING, encode_event, encode_events
+from gateway.dialects.anthropic.sse import AT_ONCE, PING, encode_event, encode_events
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -49,11 +49,27 @@ SOME_EVENTS = st.one_of(
     st.builds(stream_events.input_json_delta, st.integers(0, 9), TEXTS),
     st.builds(stream_events.content_block_stop, st.integers(0, 9)),
     st.builds(stream_events.raw_event, st.just(b"event: ping\n\n")),
+    st.builds(stream_events.deltas, st.integers(0, 9), st.just("text"), st.lists(TEXTS, min_size=1)),
 )
 
 
-@given(st.lists(SOME_EVENTS, min_size=1, max_size=8), st.integers(1, MANY))
-def test_many_events_are_encoded_as_one_by_one(events: list[StreamEvent], times: int) -> None:
-    many = events * times
+@given(st.lists(SOME_EVENTS, max_size=8))
+def test_many_events_are_encoded_as_one_by_one(events: list[StreamEvent]) -> None:
+    assert encode_events(events) == b"".join(map(encode_event, events))
 
-    assert encode_events(many) == b"".join(map(encode_event, many))
+
+@given(
+    st.integers(0, 99),
+    st.sampled_from(["text", "thinking"]),
+    st.lists(TEXTS, min_size=1, max_size=8),
+    st.integers(1, AT_ONCE),
+)
+def test_deltas_that_came_together_are_encoded_alike(
+    index: int, field: str, texts: list[str], times: int
+) -> None:
+    texts *= times
+    event = stream_events.deltas(index, field, texts)
+    delta = stream_events.text_delta if field == "text" else stream_events.thinking_delta
+
+    assert [*stream_events.one_by_one([event])] == [delta(index, text) for text in texts]
+    assert encode_event(event) == encode_events([*stream_events.one_by_one([event])])

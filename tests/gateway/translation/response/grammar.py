@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from anthropic.lib.streaming._messages import accumulate_event
 
+from gateway.dialects.anthropic.stream_events import one_by_one
+
 if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
 
@@ -66,7 +68,7 @@ def _assert_block(events: list[StreamEvent], index: int) -> int:
 def as_the_sdk_reads(events: list[StreamEvent]) -> dict[str, Any]:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
-    for event in events:
+    for event in one_by_one(events):
         if event["type"] != "error":
             snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)  # type: ignore[arg-type]
     message: dict[str, Any] = snapshot.to_dict()
