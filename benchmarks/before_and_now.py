@@ -74,6 +74,10 @@ class BeforeAndNow:
     def paced(self, events: int, pause_ms: int) -> str:
         return f"http://{LOOPBACK}:{self._paced.port}{paced_upstream.base_path(events, pause_ms)}"
 
+    def keep_paced_to(self, cores: set[int]) -> None:
+        """Have the upstream of paced answers run on these cores only."""
+        self._paced.keep_to(cores)
+
     def server(self, name: str, base_url: str) -> Server:
         """One of the gateways, which starts when the context of the server is entered."""
         token_url = f"http://{LOOPBACK}:{self._canned.port}/token"

@@ -17,7 +17,7 @@ from benchmarks.http_client import Connection, Disconnected, connect, run
 from benchmarks.measure import measure_streams, one_stream, percentile, probe
 from benchmarks.paced_upstream import delays_in
 from benchmarks.plan import say
-from benchmarks.processes import LOOPBACK
+from benchmarks.processes import LOOPBACK, core_for_the_gateway
 from benchmarks.stage import Target
 from benchmarks.workloads import SDK_HEADERS, STREAM_REQUEST, WORKLOADS
 
@@ -249,22 +249,26 @@ HELD_SECONDS = 10.0
 
 
 def held(both: BeforeAndNow, amount: Amount) -> Samples:
-    """W5: streams held open with an event a second, for each gateway by itself, freshly started. Delays are
-    those of events after the last stream was opened. DIRECT is the upstream without a gateway, which shows
-    how the machine was in that round."""
+    """W5: streams held open with an event a second, for each gateway by itself, freshly started, with a core
+    of its own. Delays are those of events after the last stream was opened. DIRECT is the upstream without a
+    gateway, which shows how the machine was in that round."""
     _allow_many_descriptors()
     samples: Samples = {name: [] for name in (DIRECT, *both.names)}
     url = both.paced(HELD_EVENTS, HELD_PAUSE_MS)
-    for _ in range(amount.rounds):
-        say("held: without a gateway")
-        without = _held_by(both.direct(url, SDK_HEADERS, STREAM_REQUEST), amount)
-        del without["kB"]  # of the upstream
-        samples[DIRECT].append(without)
-        for name in both.names:
-            say(f"held: {name}")
-            with both.server(name, url) as server:
-                target = both.request_to(name, server, SDK_HEADERS, STREAM_REQUEST)
-                samples[name].append(_held_by(target, amount))
+    with core_for_the_gateway() as cores:
+        both.keep_paced_to(cores.others)
+        for _ in range(amount.rounds):
+            say("held: without a gateway")
+            without = _held_by(both.direct(url, SDK_HEADERS, STREAM_REQUEST), amount)
+            del without["kB"]  # of the upstream
+            samples[DIRECT].append(without)
+            for name in both.names:
+                say(f"held: {name}")
+                with both.server(name, url) as server:
+                    server.keep_to(cores.measured)
+                    target = both.request_to(name, server, SDK_HEADERS, STREAM_REQUEST)
+                    samples[name].append(_held_by(target, amount))
+        both.keep_paced_to(cores.measured | cores.others)
     return samples
 
 

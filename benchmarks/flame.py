@@ -13,12 +13,10 @@ with /proc/sys/kernel/yama/ptrace_scope at 0.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -33,11 +31,12 @@ from benchmarks.layers import ELSEWHERE, layer_of_file  # noqa: E402
 from benchmarks.load import background_load, run_load  # noqa: E402
 from benchmarks.measure import LOAD_MARGIN_SECONDS, WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
+from benchmarks.processes import core_for_the_gateway  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
 from benchmarks.workloads import WORKLOADS  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.processes import Server
     from benchmarks.stage import Target
@@ -80,12 +79,12 @@ def main() -> None:
         sys.exit("py-spy cannot be found. It comes with uv run --all-groups.")
     arguments.folder.mkdir(parents=True, exist_ok=True)
     spent: dict[str, dict[str, Spent]] = {}
-    with _core_for_the_gateway() as core, BeforeAndNow(arguments.commit) as both:
+    with core_for_the_gateway() as cores, BeforeAndNow(arguments.commit) as both:
         for workload in arguments.only:
             spent[workload] = {}
             for name in both.names:
                 say(f"{workload}: {name}")
-                spent[workload][name] = _record(both, name, workload, core, arguments)
+                spent[workload][name] = _record(both, name, workload, cores.measured, arguments)
     print(f"{machine()}; before: {arguments.commit}, now: this code; µs of CPU a request.\n")
     print(as_text(spent))
 
@@ -101,26 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _core_for_the_gateway() -> Iterator[set[int]]:
-    """The cores for the gateway: one, which this process and those it starts leave alone meanwhile."""
-    ours = os.sched_getaffinity(0)
-    kept = {max(ours)}
-    try:
-        os.sched_setaffinity(0, ours - kept or ours)
-        yield kept
-    finally:
-        os.sched_setaffinity(0, ours)
-
-
 def _record(
     both: BeforeAndNow, name: str, workload_name: str, core: set[int], arguments: argparse.Namespace
 ) -> Spent:
     workload, seconds = WORKLOADS[workload_name], arguments.seconds
     stacks_file = arguments.folder / f"{name}-{workload_name}.txt"
     with both.target(name, both.canned(workload_name), workload.headers, workload.body) as target:
-        for thread in target.server.thread_seconds():
-            os.sched_setaffinity(thread, core)
+        target.server.keep_to(core)
         run_load(target, workload.at_once, WARM_UP_SECONDS)
         cpu_by_thread = _cpu_a_request(target, workload.at_once, min(seconds, 5))
         with background_load(target, workload.at_once, 4 * seconds + LOAD_MARGIN_SECONDS):

@@ -8,16 +8,38 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 LOOPBACK = "127.0.0.1"
+
+
+class Cores(NamedTuple):
+    """Numbers of the machine's cores. With one core only, both are that one."""
+
+    measured: set[int]
+    others: set[int]
+
+
+@contextmanager
+def core_for_the_gateway() -> Iterator[Cores]:
+    """Keep a core free, which this process and those it starts meanwhile leave alone; Server.keep_to puts a
+    gateway there. Without that, load and upstream make the gateway wait for a core."""
+    ours = os.sched_getaffinity(0)
+    kept = {max(ours)}
+    cores = Cores(kept, ours - kept or ours)
+    try:
+        os.sched_setaffinity(0, cores.others)
+        yield cores
+    finally:
+        os.sched_setaffinity(0, ours)
 
 
 class DidNotStart(Exception):
@@ -81,6 +103,11 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def keep_to(self, cores: set[int]) -> None:
+        """Have all its present threads, and those they start, run on these cores only."""
+        for thread in self.thread_seconds():
+            os.sched_setaffinity(thread, cores)
 
     # Resources used so far (man 5 proc)
 
