@@ -1,9 +1,9 @@
 """Chunks that contain nothing but text, as objects with types. Most chunks of an answer are such, and reading
 one as a TextChunk takes half the time of a dict, with nothing left to check.
 
-The types reject whatever matters besides the text: fields of a part other than ``text`` and ``thought``, a
-second part or candidate, an empty text, half of a surrogate pair, a finish reason, sources, a refused prompt,
-an error, a count that is no number. Fields that the gateway never reads are skipped.
+The types reject whatever matters besides the text and the finish reason: fields of a part other than ``text``
+and ``thought``, a second part or candidate, an empty text, half of a surrogate pair, sources, a refused
+prompt, an error, a count that is no number. Fields that the gateway never reads are skipped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TextContent(msgspec.Struct, gc=False):
 class TextCandidate(msgspec.Struct, rename="camel", gc=False):
     content: TextContent
     index: Literal[0] = 0
-    finish_reason: Missing = ""
+    finish_reason: str | None = None
     grounding_metadata: Missing = ""
 
 
@@ -59,10 +59,11 @@ class TextChunk(msgspec.Struct, rename="camel", gc=False):
 
     def as_chunk(self) -> Chunk:
         """Return the chunk as a dict, with the fields that the gateway reads."""
-        part = self.candidates[0].content.parts[0]
+        candidate = self.candidates[0]
+        part = candidate.content.parts[0]
         content = {"parts": [thought_part(part.text) if part.thought else text_part(part.text)]}
         return {
-            "candidates": [{"content": content}],
+            "candidates": [{"content": content, "finishReason": candidate.finish_reason}],
             "usageMetadata": msgspec.to_builtins(self.usage_metadata),
             "responseId": self.response_id,
         }

@@ -10,6 +10,8 @@ import orjson
 from gateway.dialects.anthropic.stream_events import DELTAS, RAW
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.dialects.anthropic.stream_events import StreamEvent
 
 AT_ONCE = 50
@@ -36,8 +38,10 @@ def encode_events(events: list[StreamEvent]) -> bytes:
     for event in events:
         name = event["type"]
         if name == DELTAS:
+            texts = event["texts"]
             before, between, after = _around_texts(event["index"], event["field"])
-            pieces += before, _joined(event["texts"], between), after
+            written = map(orjson.dumps, texts) if len(texts) <= AT_ONCE else _in_groups(texts, between)
+            pieces += before, between.join(written), after
         elif name == RAW:
             pieces.append(event["data"])
         else:
@@ -49,11 +53,9 @@ def encode_event(event: StreamEvent) -> bytes:
     return encode_events([event])
 
 
-def _joined(texts: list[str], between: bytes) -> bytes:
-    if len(texts) <= AT_ONCE:
-        return between.join(map(orjson.dumps, texts))
-    groups = (texts[at : at + AT_ONCE] for at in range(0, len(texts), AT_ONCE))
-    return between.join([_joined(group, between) for group in groups])
+def _in_groups(texts: list[str], between: bytes) -> Iterator[bytes]:
+    for at in range(0, len(texts), AT_ONCE):
+        yield between.join(map(orjson.dumps, texts[at : at + AT_ONCE]))
 
 
 @lru_cache(64)

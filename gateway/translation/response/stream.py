@@ -196,7 +196,8 @@ class MessageStream:
         for chunk in chunks:
             if (
                 isinstance(chunk, TextChunk)
-                and (part := chunk.candidates[0].content.parts[0]).thought is is_thought
+                and (part := (candidate := chunk.candidates[0]).content.parts[0]).thought is is_thought
+                and candidate.finish_reason is None
             ):
                 texts.append(part.text)
                 counts.append(chunk.usage_metadata)
