@@ -115,6 +115,7 @@ FELT: dict[str, tuple[Callable[[BeforeAndNow, Amount], Samples], list[Felt]]] = 
         [
             Felt("W5, held streams: memory of each, kB", "kB", 1.0, Target(15, is_ratio=False)),
             Felt("W5: delay of an event, p99, ms", "delay p99", target=Target(5, is_ratio=False)),
+            Felt("W5: CPU taken by the machine's host meanwhile, % of a core", "stolen", 100),
         ],
     ),
     "start": (

@@ -42,6 +42,12 @@ def core_for_the_gateway() -> Iterator[Cores]:
         os.sched_setaffinity(0, ours)
 
 
+def stolen_seconds() -> float:
+    """CPU time that the host of a virtual machine has given to others while this one wanted it, of all cores
+    together (`steal` in man 5 proc_stat)."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / TICKS_PER_SECOND
+
+
 class DidNotStart(Exception):
     """The server did not start; the text is what the process has printed."""
 

@@ -52,6 +52,6 @@ def test_it_measures_without_an_error() -> None:
     assert finished.returncode == 0, finished.stderr
     lines = [line for line in finished.stdout.splitlines() if line.startswith("| ")]
     rows = [line.split("|") for line in lines if "---" not in line and "before" not in line]
-    assert len(rows) == 8
+    assert len(rows) == 9
     assert "p99 ≤ 0.5: " in finished.stdout
     assert all(row[-2].strip() == row[-3].strip() == "0" for row in rows[1:]), finished.stdout
