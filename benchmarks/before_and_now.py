@@ -135,7 +135,9 @@ def _worktree(commit: str) -> Iterator[tuple[str, ...]]:
     try:
         subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
         environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-        subprocess.run([uv, "sync", "--quiet", "--no-dev"], cwd=folder, env=environment, check=True)
+        interpreter = str(Path(sys.executable).resolve())  # the same for both
+        install = [uv, "sync", "--quiet", "--no-dev", "--python", interpreter]
+        subprocess.run(install, cwd=folder, env=environment, check=True)
         yield str(folder / ".venv/bin/python"), str(folder / "manage.py")
     finally:
         subprocess.run([*git, "remove", "--force", str(folder)], check=False)
