@@ -75,7 +75,7 @@ class BeforeAndNow:
         return f"http://{LOOPBACK}:{self._paced.port}{paced_upstream.base_path(events, pause_ms)}"
 
     def keep_paced_to(self, cores: set[int]) -> None:
-        """Have the upstream of paced answers run on these cores only."""
+        """Set the CPU affinity of the upstream that sends paced answers."""
         self._paced.keep_to(cores)
 
     def server(self, name: str, base_url: str) -> Server:

@@ -28,7 +28,7 @@ from benchmarks.workloads import WORKLOADS  # noqa: E402
 SHORT_ONES = ["W1", "W2"]
 WARM_UP = 200
 REQUESTS = 400
-"""Many, so that the gateway's periodic work hardly counts."""
+"""Enough to make the share of the gateway's periodic tasks negligible."""
 CACHES = ["--I1=32768,8,64", "--D1=32768,8,64", "--LL=524288,8,64"]
 """Size in bytes, associativity and line size of the simulated caches: first-level code and data, and in place
 of callgrind's last level a second-level cache of 512 KiB."""

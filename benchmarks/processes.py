@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Cores(NamedTuple):
-    """Numbers of the machine's cores. With one core only, both are that one."""
+    """CPU numbers for the measured gateway and for everything else. With a single CPU both sets contain it."""
 
     measured: set[int]
     others: set[int]
@@ -30,8 +30,8 @@ class Cores(NamedTuple):
 
 @contextmanager
 def core_for_the_gateway() -> Iterator[Cores]:
-    """Keep a core free, which this process and those it starts meanwhile leave alone; Server.keep_to puts a
-    gateway there. Without that, load and upstream make the gateway wait for a core."""
+    """Reserve one CPU for the gateway: set the affinity of this process, and of those it starts meanwhile, to
+    the other CPUs. Server.keep_to then pins the gateway to the reserved one."""
     ours = os.sched_getaffinity(0)
     kept = {max(ours)}
     cores = Cores(kept, ours - kept or ours)

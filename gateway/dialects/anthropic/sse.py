@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
 
 AT_ONCE = 50
-"""So many texts are written before they are joined. orjson takes a kilobyte for each: with hundreds, the
+"""The most texts to encode before joining them. orjson allocates a kilobyte for each: with hundreds, the
 C library asks the kernel for memory and returns it, which takes twenty times as long."""
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
@@ -60,7 +60,7 @@ def _in_groups(texts: list[str], between: bytes) -> Iterator[bytes]:
 
 @lru_cache(64)
 def _around_texts(index: int, field: str) -> tuple[bytes, bytes, bytes]:
-    """Return what stands before, between and after the texts of deltas."""
+    """Return the bytes before, between and after the JSON strings of a run of content_block_delta events."""
     head = _HEADS["content_block_delta"].decode()
     before = (
         f'{head}{{"type":"content_block_delta","index":{index},"delta":{{"type":"{field}_delta","{field}":'

@@ -20,7 +20,8 @@ StreamEvent = dict[str, Any]
 RAW = "raw"
 """The type of an event that holds the bytes of one or more events, as an upstream sent them."""
 DELTAS = "deltas"
-"""The type of an event that holds several deltas of one block's text, or one."""
+"""The type of an event that stands for one or more content_block_delta events of the same content block. Used
+only inside the gateway; the encoder writes the separate events."""
 WHOLE = "message"
 """The type of the only event of an answer that is not streamed."""
 Usage = dict[str, Any]
@@ -92,7 +93,8 @@ def deltas(index: int, field: str, texts: list[str]) -> StreamEvent:
 
 
 def one_by_one(events: Iterable[StreamEvent]) -> Iterator[StreamEvent]:
-    """Yield the events with each delta as an event of its own, as clients receive them."""
+    """Split each event of type DELTAS into content_block_delta events, one for each text; yield others as
+    they are."""
     for event in events:
         if event["type"] != DELTAS:
             yield event

@@ -213,7 +213,7 @@ class MessageStream:
         return events
 
     def _continue_block(self, texts: list[str], counts: list[TokenCounts], events: list[StreamEvent]) -> None:
-        """Send texts of the open block as they came."""
+        """Append one event with deltas for the open content block, and merge the usage of their chunks."""
         self.usage.merge_counts(*counts)
         if self._keeps_text and self._open == "text":
             self._text += texts
