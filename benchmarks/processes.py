@@ -22,7 +22,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Cores(NamedTuple):
-    """CPU numbers for the measured gateway and for everything else. With a single CPU both sets contain it."""
+    """CPU numbers for the gateway and for everything else; with a single CPU, both sets contain it."""
 
     measured: set[int]
     others: set[int]
