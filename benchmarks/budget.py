@@ -8,6 +8,7 @@ line compares with the budgets; exit status 1 when one is exceeded.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -62,6 +63,8 @@ REQUESTS = 50
 """In each window; the lowest window counts."""
 REQUESTS_OF_LONG_ONES = {"W2L": 20, "W4": 20}
 """Fewer where one request makes so many calls that those made by the clock hardly change the count."""
+NUMBER = "(request number)"
+"""In a body: the number of the request, which makes it another one each time."""
 HOLD_SECONDS = 20
 """The patience for the first event of a held stream."""
 EVENTS_MORE = 380
@@ -79,6 +82,7 @@ class CountedGateway:
         self._upstream = upstream
         self._connection: socket.socket | None = None
         self._held: list[socket.socket] = []
+        self._numbers = itertools.count(1)
 
     def wait_until_ready(self) -> None:
         self._control.readline()
@@ -133,10 +137,11 @@ class CountedGateway:
     def send(self, workload: Workload, times: int) -> None:
         """Send requests one after another, each after the answer to the one before."""
         self._upstream.workload = workload
-        request = post_request(self._port, "/v1/messages?beta=true", workload.headers, workload.body)
         assert self._connection is not None
         for _ in range(times):
-            self._connection.sendall(request)
+            body = workload.body.replace(NUMBER.encode(), b"%08d" % next(self._numbers))
+            path = "/v1/messages?beta=true"
+            self._connection.sendall(post_request(self._port, path, workload.headers, body))
             answer = Answer()
             while not answer.is_complete:
                 answer.receive(0.0, self._connection.recv(1 << 20))

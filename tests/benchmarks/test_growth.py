@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.growth import Point, accounts, draw, growth_of, held_streams, history, tools
+from benchmarks.growth import Point, accounts, draw, growth_of, held_streams, history, known_history, tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ def test_growth_is_told_by_the_slopes(calls: Sequence[int], growth: str) -> None
         (accounts, (1, 20, 60), {"flat"}),
         (held_streams, (0, 50, 200), {"flat"}),
         (history, (0, 20, 60), {"linear"}),
+        (known_history, (0, 20, 60), {"flat"}),
         (tools, (0, 20, 60), {"flat", "linear"}),
     ],
 )
