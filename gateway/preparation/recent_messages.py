@@ -48,9 +48,6 @@ class SeenMessages:
         """Where the JSON of the messages begins and ends."""
         return self.start, self.start + len(self.known.content)
 
-    def is_in(self, body: Body, start: int) -> bool:
-        return body[start - len(_MEMBER) : start] == _MEMBER and body.startswith(self.known.content, start)
-
 
 class RecentMessages:
     """The histories of conversations, the one that was used last first."""
@@ -61,21 +58,32 @@ class RecentMessages:
 
     def find_in(self, body: Body) -> SeenMessages | None:
         """Return the known history with which the body's messages begin, if there is one."""
-        size = len(body)
-        shorter = [seen for seen in self._seen if len(seen.known.content) < size]
-        if not shorter:
-            return None
-        found = [seen for seen in shorter if seen.is_in(body, seen.start)]
-        if not found:
-            start = body.find(_MEMBER) + len(_MEMBER)
-            found = [seen for seen in shorter if seen.is_in(body, start)]
-            for seen in found:
-                seen.start = start
+        found = [
+            seen
+            for seen in self._seen
+            if body.startswith(seen.known.content, seen.start)
+            and body.startswith(_MEMBER, seen.start - len(_MEMBER))
+        ]
+        if not found and self._seen:
+            found = self._found_elsewhere(body)
         if not found:
             return None
         longest = max(found, key=SeenMessages.length)
         self._put_first(longest)
         return longest
+
+    def _found_elsewhere(self, body: Body) -> list[SeenMessages]:
+        """The known histories that begin at another position than in the last body."""
+        member = body.find(_MEMBER)
+        if member < 0:
+            return []
+        start = member + len(_MEMBER)
+        found = [
+            seen for seen in self._seen if seen.start != start and body.startswith(seen.known.content, start)
+        ]
+        for seen in found:
+            seen.start = start
+        return found
 
     def learn(self, messages: list[dict[str, Any]], body: Body) -> None:
         """Keep the plain messages of a body that was just parsed, if they are written in it as by orjson."""
