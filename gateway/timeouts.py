@@ -14,6 +14,7 @@ import asyncio
 import heapq
 import itertools
 import math
+import threading
 from typing import Any
 
 NEVER = math.inf
@@ -44,6 +45,7 @@ class Timeouts:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.thread_id = threading.get_ident()
         self._order = itertools.count()
         self._due: list[tuple[float, int, Waiting]] = []
         self._timer: asyncio.Handle | None = None
@@ -111,9 +113,12 @@ _latest: Timeouts | None = None
 
 
 def timeouts() -> Timeouts:
-    """Return the Timeouts of the running event loop. A server has only one loop."""
+    """Return the Timeouts of the running event loop. A server has only one loop.
+
+    The latest ones are those if their loop runs and its thread is this one. Python 3.11's
+    asyncio.get_running_loop, which would tell it, too, makes a system call."""
     global _latest
-    if _latest is None or _latest.loop is not asyncio.get_running_loop():
+    if _latest is None or _latest.thread_id != threading.get_ident() or not _latest.loop.is_running():
         _latest = Timeouts()
     return _latest
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 ON_GONE = "gateway.on_gone"
 """The scope's key for a list of functions, which the server calls when the client has hung up."""
+TASK = "gateway.task"
+"""The scope's key for the task that runs the request, set by the gateway's own servers. Python 3.11's
+asyncio.current_task makes a system call."""
 
 
 class HangUp:
@@ -28,7 +31,7 @@ class HangUp:
         self.has_come = False
         self._on_gone: list[Callable[[], None]] | None = scope.get(ON_GONE)
         self._receive = receive
-        self._work = asyncio.current_task()
+        self._work = scope.get(TASK) or asyncio.current_task()
         self._waiting: asyncio.Task[None] | None = None
 
     def watch(self) -> None:

@@ -21,6 +21,7 @@ from django.db import DatabaseError, connection
 
 from accounts.command_line import manage
 from gateway.bodies.arrival import WHOLE_BODY
+from gateway.bodies.hang_up import TASK
 from proxy_site.data_dir import AlreadyServing, sole_server
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class RequestsInFlight:
         self._whole: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        task = asyncio.current_task()
+        task = scope.get(TASK) or asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         if WHOLE_BODY in scope:

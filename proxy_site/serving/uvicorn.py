@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 
 from gateway.api.application import DIRECT_SENDER, send_error
 from gateway.bodies.arrival import WHOLE_BODY
-from gateway.bodies.hang_up import ON_GONE
+from gateway.bodies.hang_up import ON_GONE, TASK
 from gateway.errors import OUR_FAULT, GatewayError
 from gateway.timeouts import NEVER, Waiting, timeouts
 from proxy_site.serving.lifecycle import CANCEL_SECONDS, POLL_SECONDS
@@ -428,7 +428,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _start(self, cycle: RequestCycle) -> None:
         self._running = cycle
-        self._task = self.loop.create_task(self._answer(cycle))
+        self._task = cycle.scope[TASK] = self.loop.create_task(self._answer(cycle))
 
     async def _answer(self, cycle: RequestCycle) -> None:
         """Run the application, and log and answer its failures."""
@@ -449,9 +449,10 @@ class GatewayProtocol(HttpToolsProtocol):
             if not cycle.response_started:
                 await send_error(GatewayError(OUR_FAULT), scope, cycle.send)
         finally:
-            # Both refer to the cycle, which refers to the scope.
+            # They refer to the cycle or the coroutine, which refer to the scope.
             scope.pop(DIRECT_SENDER, None)
             scope.pop(WHOLE_BODY, None)
+            scope.pop(TASK, None)
             if not (cycle.response_complete or cycle.disconnected):
                 cycle.disconnected = True
                 self.transport.abort()  # a response that is half sent can only be ended so
