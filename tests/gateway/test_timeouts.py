@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.timeouts import AHEAD_SECONDS, MANY, NEVER, Timeouts, Waiting, time_limit
+from gateway.timeouts import AHEAD_SECONDS, MANY, NEVER, Timeouts, Waiting, time_limit, timeouts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class Clock(asyncio.SelectorEventLoop):
@@ -241,3 +242,32 @@ def test_a_deadline_that_is_past_expires_on_uvloop_too() -> None:
         assert loop.run_until_complete(expired()) == (1, 1)
     finally:
         loop.close()
+
+
+async def _own_timeouts() -> Timeouts:
+    own = timeouts()
+    assert own.loop is asyncio.get_running_loop()
+    assert timeouts() is own
+    return own
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_each_event_loop_has_timeouts_of_its_own(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    first, second = new_loop(), new_loop()
+    try:
+        one = first.run_until_complete(_own_timeouts())
+        other = second.run_until_complete(_own_timeouts())
+        assert one is not other
+        first.run_until_complete(_own_timeouts())
+    finally:
+        first.close()
+        second.close()
+
+
+async def test_a_loop_in_another_thread_has_timeouts_of_its_own() -> None:
+    own = await _own_timeouts()
+
+    others = await asyncio.to_thread(asyncio.run, _own_timeouts())
+
+    assert others is not own
+    await _own_timeouts()
