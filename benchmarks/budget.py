@@ -64,7 +64,8 @@ REQUESTS = 50
 REQUESTS_OF_LONG_ONES = {"W2L": 20, "W4": 20}
 """Fewer where one request makes so many calls that those made by the clock hardly change the count."""
 NUMBER = "(request number)"
-"""In a body: the number of the request, which makes it another one each time."""
+"""A placeholder in a workload's body. `send` replaces it by the number of the request, so that no two bodies
+are equal."""
 HOLD_SECONDS = 20
 """The patience for the first event of a held stream."""
 EVENTS_MORE = 380

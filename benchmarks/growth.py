@@ -64,14 +64,15 @@ def held_streams(sizes: Sequence[int] = (0, 1000, 5000)) -> list[Point]:
 
 
 def history(sizes: Sequence[int] = (0, 20, 40, 80)) -> list[Point]:
-    """By the tool calls so far in a Claude Code request, 3.7 kB each with its result. The first message of
-    each request differs, so that its history is not known from the request before
-    (gateway/preparation/recent_parts.py), as that of a conversation's first request is not."""
+    """The cost by the number of tool calls in a Claude Code request's history, 3.7 kB each with its result.
+    The first message of each request differs, so the gateway has not cached its history
+    (gateway/preparation/recent_parts.py): the case of a conversation's first request."""
     return [_point(size, _claude_code(calls=size, first_text=NUMBER)) for size in sizes]
 
 
 def known_history(sizes: Sequence[int] = (0, 20, 40, 80)) -> list[Point]:
-    """The same, where the history was in the request before, as it is for a conversation's next turn."""
+    """The cost by the same number, for a history that the gateway has cached: the case of a conversation's
+    next turn."""
     return [_point(size, _claude_code(calls=size)) for size in sizes]
 
 
@@ -120,8 +121,9 @@ def _point(size: int, workload: Workload, accounts: int = 3, held: int = 0) -> P
 
 
 def _settled_calls(gateway: CountedGateway, workload: Workload) -> float:
-    """Measure until AGREEING results in a row agree: after its start the gateway inspects each account, which
-    takes half a minute for 200 of them."""
+    """Return the calls of one request, measured again until the last AGREEING results differ by no more than
+    AGREEMENT: after its start the gateway inspects each account, half a minute for 200 of them. Raises
+    RuntimeError when they never do."""
     latest: deque[float] = deque(maxlen=AGREEING)
     for _ in range(MOST_TRIES):
         latest.append(gateway.measure(workload)["total"])

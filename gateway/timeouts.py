@@ -113,10 +113,10 @@ _latest: Timeouts | None = None
 
 
 def timeouts() -> Timeouts:
-    """Return the Timeouts of the running event loop. A server has only one loop.
+    """Return the Timeouts of the event loop that runs in this thread, which are made at the first call.
 
-    The latest ones are those if their loop runs and its thread is this one. Python 3.11's
-    asyncio.get_running_loop, which would tell it, too, makes a system call."""
+    The loop is recognized by its thread and `is_running`, since asyncio.get_running_loop makes a system call
+    in Python 3.11. Only the latest loop's are kept: a server has one loop."""
     global _latest
     if _latest is None or _latest.thread_id != threading.get_ident() or not _latest.loop.is_running():
         _latest = Timeouts()

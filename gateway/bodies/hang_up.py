@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 ON_GONE = "gateway.on_gone"
 """The scope's key for a list of functions, which the server calls when the client has hung up."""
 TASK = "gateway.task"
-"""The scope's key for the task that runs the request, set by the gateway's own servers. Python 3.11's
-asyncio.current_task makes a system call."""
+"""The ASGI scope's key for the asyncio task that runs the request. The gateway's own servers set it, since
+asyncio.current_task makes a system call in Python 3.11; under others it is missing."""
 
 
 class HangUp:

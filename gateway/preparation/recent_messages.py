@@ -73,7 +73,8 @@ class RecentMessages:
         return longest
 
     def _found_elsewhere(self, body: Body) -> list[SeenMessages]:
-        """The known histories that begin at another position than in the last body."""
+        """Return the known histories with which the body's messages begin, where those begin at another
+        position than in the body before, and note that position."""
         member = body.find(_MEMBER)
         if member < 0:
             return []
