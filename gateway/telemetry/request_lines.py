@@ -2,9 +2,9 @@
 
 The logging module would make a record of it, run filters, search the whole line for secrets and flush, in a
 hundred function calls. Here the line is made safe beforehand (`safe`), each handler takes it unchanged, and
-standard output is written once for each turn of the event loop. The handlers below write waiting lines before
-any other, so that the order is kept. If the root logger has a handler that cannot take such lines, the
-logging module gets the line.
+lines that come within WRITE_SECONDS are written to standard output together. The handlers below write waiting
+lines before any other, so that the order is kept. If the root logger has a handler that cannot take such
+lines, the logging module gets the line.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 KEPT_TEXTS = 256
+WRITE_SECONDS = 0.02
 
 
 @functools.lru_cache(maxsize=KEPT_TEXTS)
@@ -72,7 +73,7 @@ class TakesRequestLines(Protocol):
 
 
 class StandardOutput(logging.StreamHandler[Any]):
-    """Writes to standard output. Lines of requests wait until the event loop has run what is due."""
+    """Writes to standard output. Lines of requests wait for others that come within WRITE_SECONDS."""
 
     formatter: SafeFormatter
 
@@ -85,7 +86,7 @@ class StandardOutput(logging.StreamHandler[Any]):
         self._waiting.append(self.formatter.text_of(line))
         if is_first:
             try:
-                asyncio.get_running_loop().call_soon(self.flush)
+                asyncio.get_running_loop().call_later(WRITE_SECONDS, self.flush)
             except RuntimeError:  # no loop is running
                 self.flush()
 

@@ -17,7 +17,7 @@ from gateway.telemetry.activity import Activity
 from gateway.telemetry.log_format import JsonFormatter, RequestIdFilter, TextFormatter, redacted
 from gateway.telemetry.log_ring import LogRing
 from gateway.telemetry.request_ids import current_request_id
-from gateway.telemetry.request_lines import StandardError, StandardOutput, log_request
+from gateway.telemetry.request_lines import WRITE_SECONDS, StandardError, StandardOutput, log_request
 from tests.gateway.ledger.builders import a_record, an_attempt
 
 if TYPE_CHECKING:
@@ -98,18 +98,23 @@ def test_a_line_is_what_logging_would_write(
         assert SECRET not in fast.shown.getvalue()
 
 
-async def test_lines_of_one_turn_are_written_together(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_that_come_soon_after_another_are_written_together(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log.take_over()
     flushed: list[int] = []
     monkeypatch.setattr(log.shown, "flush", lambda: flushed.append(len(log.lines)))
 
     for number in range(3):
         log_request(LOGGER, f"request {number}", dict)
+        await asyncio.sleep(0)
     before = log.lines
-    await asyncio.sleep(0)
+    await asyncio.sleep(2 * WRITE_SECONDS)
+    log_request(LOGGER, "later", dict)
+    await asyncio.sleep(2 * WRITE_SECONDS)
 
     assert before == []
-    assert flushed == [3]
+    assert flushed == [3, 4]
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
@@ -118,7 +123,7 @@ async def test_other_lines_keep_their_place(log: Log, level: int) -> None:
     log_request(LOGGER, "first", dict)
     LOGGER.log(level, "second")
     log_request(LOGGER, "third", dict)
-    await asyncio.sleep(0)
+    await asyncio.sleep(2 * WRITE_SECONDS)
 
     assert [line.rpartition(" ")[2] for line in log.lines] == ["first", "second", "third"]
     assert [line.text for line in log.ring.lines()] == ["first", "second", "third"]
