@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from accounts.values.concealed import Concealed
@@ -47,7 +47,7 @@ def _first_text(content: str | list[dict[str, Any]]) -> str:
     return next((block["text"] for block in content if block.get("type") == "text"), "")
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class LargeRequest(MessagesRequest):
     """A request whose ``messages``, ``system`` and ``tools`` stay in the body; the attributes of these names
     hold additions only.
@@ -56,10 +56,10 @@ class LargeRequest(MessagesRequest):
     ``signature_keys`` are the keys of all calls and texts that may have one.
     """
 
-    body: Body = field(repr=False)
+    body: Body
     parser: RequestParser
-    unsigned_calls: tuple[str, ...] = field(repr=False)
-    signature_keys: tuple[str, ...] = field(repr=False)
+    unsigned_calls: tuple[str, ...]
+    signature_keys: tuple[str, ...]
 
     def changes(self) -> MessagesRequest:
         """Return the changes to the body's request, for `completed`."""

@@ -45,9 +45,9 @@ TEXT_FIELDS: dict[str, type] = {
 """The types of the fields of a plain request. No rule connects two of them unless ``max_tokens`` is 0."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class MessagesRequest:
-    """A checked request. Blocks, tools and options are the parsed plain dicts.
+    """A checked request, whose repr shows none of it. Blocks, tools and options are the parsed plain dicts.
 
     ``max_tokens`` is 0 for a request that asks for no answer, and for a count_tokens request that gives none.
     ``output_config`` also holds what an older client put into ``output_format``. ``betas`` are the values of
