@@ -29,6 +29,7 @@ from benchmarks.felt import DIRECT, Amount  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
+from benchmarks.processes import TakenByHost  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 ROUNDS = 7
 TURNS = 4
 """The measurements of a second, of each gateway, in a round."""
-HEAD = ("workload", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99", "targets")
+HEAD = ("workload", "before/s", "now/s", "ratio", "lowest to highest", "CPU", "p99", "host", "targets")
 TIMES_BEFORE = {"W1": 2.7, "W2": 2.7, "W2L": 2.3, "W4": 2.1}
 """What the throughput should be at least, in that before."""
 W4_P99 = 0.5
@@ -57,6 +58,19 @@ class Figures:
     per_second: float
     cpu: float
     p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Both gateways in one round, and the part of one core that the host took meanwhile."""
+
+    before: Figures
+    now: Figures
+    taken_by_host: float
+
+    @property
+    def ratio(self) -> float:
+        return self.now.per_second / self.before.per_second
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,7 @@ FELT: dict[str, tuple[Callable[[BeforeAndNow, Amount], Samples], list[Felt]]] = 
         [
             Felt("W5, held streams: memory of each, kB", "kB", 1.0, Target(15, is_ratio=False)),
             Felt("W5: delay of an event, p99, ms", "delay p99", target=Target(5, is_ratio=False)),
-            Felt("W5: CPU taken by the machine's host meanwhile, % of a core", "stolen", 100),
+            Felt("W5: CPU taken by the machine's host meanwhile, % of a core", "by host", 100),
         ],
     ),
     "start": (
@@ -133,7 +147,7 @@ def main() -> None:
     workloads = [one for one in arguments.only if one in WORKLOADS]
     felt_rows, notes = [], []
     with BeforeAndNow(arguments.commit) as both:
-        rows = measure(both, workloads, arguments.rounds)
+        rows, ratios = measure(both, workloads, arguments.rounds)
         for name in [one for one in arguments.only if one in FELT]:
             say(name)
             measurement, figures = FELT[name]
@@ -142,8 +156,10 @@ def main() -> None:
             notes += spread_of_rounds(samples, figures)
     print(f"{machine()}; medians of {arguments.rounds} rounds, {TURNS} seconds of each in turns.")
     print(f"Before: {arguments.commit}'s runserver. Ratio, CPU and p99 are times those before.")
+    print("Host: the part of one core that the host of a virtual machine took meanwhile.")
     if rows:
         print(f"\n{table(list(HEAD), rows)}")
+        print("\nThe ratio of each round (and what the host took):\n" + "\n".join(ratios))
     if felt_rows:
         streams = f"{amount.paced_streams} paced and {amount.held_streams} held streams"
         print(f"\n{amount.agents} agents, {streams}.\n")
@@ -174,16 +190,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def measure(both: BeforeAndNow, workloads: list[str], rounds: int) -> list[list[str]]:
-    """Return rows of the table of throughput."""
-    rows = []
+def measure(both: BeforeAndNow, workloads: list[str], rounds: int) -> tuple[list[list[str]], list[str]]:
+    """Return rows of the table of throughput, and a line for each with the ratios of its rounds."""
+    rows, notes = [], []
     for workload in [WORKLOADS[one] for one in workloads]:
         say(f"{workload.name}: {workload.meaning}")
         with ExitStack() as stack:
             before, now = (stack.enter_context(_warm_target(both, name, workload)) for name in both.names)
             figures = [_round(before, now, workload.at_once) for _ in range(rounds)]
         rows.append(_row(workload.name, figures))
-    return rows
+        notes.append(_note(workload.name, figures))
+    return rows, notes
 
 
 @contextmanager
@@ -194,9 +211,12 @@ def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[
         yield target
 
 
-def _round(before: stage.Target, now: stage.Target, at_once: int) -> tuple[Figures, Figures]:
+def _round(before: stage.Target, now: stage.Target, at_once: int) -> Round:
+    taken = TakenByHost()
     turns = [(_measure(before, at_once), _measure(now, at_once)) for _ in range(TURNS)]
-    return _together([turn[0] for turn in turns]), _together([turn[1] for turn in turns])
+    return Round(
+        _together([turn[0] for turn in turns]), _together([turn[1] for turn in turns]), taken.share()
+    )
 
 
 def _together(figures: list[Figures]) -> Figures:
@@ -215,23 +235,29 @@ def _measure(target: stage.Target, at_once: int) -> Figures:
     return Figures(load.requests / load.seconds, cpu / max(load.requests, 1), load.p99)
 
 
-def _row(workload: str, rounds: list[tuple[Figures, Figures]]) -> list[str]:
-    ratios = [now.per_second / before.per_second for before, now in rounds]
-    ratio, p99 = median(ratios), median(now.p99 / before.p99 for before, now in rounds)
+def _row(workload: str, rounds: list[Round]) -> list[str]:
+    ratios = [one.ratio for one in rounds]
+    ratio, p99 = median(ratios), median(one.now.p99 / one.before.p99 for one in rounds)
     least = TIMES_BEFORE[workload]
     targets = [f"ratio ≥ {least:g}: {outcome(ratio, least, is_least=True)}"]
     if workload == "W4":
         targets.append(f"p99 ≤ {W4_P99:g}: {outcome(p99, W4_P99)}")
     return [
         workload,
-        f"{median(before.per_second for before, _ in rounds):.0f}",
-        f"{median(now.per_second for _, now in rounds):.0f}",
+        f"{median(one.before.per_second for one in rounds):.0f}",
+        f"{median(one.now.per_second for one in rounds):.0f}",
         f"{ratio:.2f}",
         f"{min(ratios):.2f} to {max(ratios):.2f}",
-        f"{median(now.cpu / before.cpu for before, now in rounds):.2f}",
+        f"{median(one.now.cpu / one.before.cpu for one in rounds):.2f}",
         f"{p99:.2f}",
+        f"{median(one.taken_by_host for one in rounds):.0%}",
         ", ".join(targets),
     ]
+
+
+def _note(workload: str, rounds: list[Round]) -> str:
+    each = sorted(rounds, key=lambda one: one.taken_by_host)
+    return f"  {workload}: {', '.join(f'{one.ratio:.2f} ({one.taken_by_host:.0%})' for one in each)}"
 
 
 def felt_table_rows(samples: Samples, figures: list[Felt]) -> list[list[str]]:

@@ -17,7 +17,7 @@ from benchmarks.http_client import Connection, Disconnected, connect, run
 from benchmarks.measure import measure_streams, one_stream, percentile, probe
 from benchmarks.paced_upstream import delays_in
 from benchmarks.plan import say
-from benchmarks.processes import LOOPBACK, core_for_the_gateway, stolen_seconds
+from benchmarks.processes import LOOPBACK, TakenByHost, core_for_the_gateway
 from benchmarks.stage import Target
 from benchmarks.workloads import SDK_HEADERS, STREAM_REQUEST, WORKLOADS
 
@@ -299,9 +299,9 @@ async def _hold(target: Target, amount: Amount) -> Sample:
         streams.append(asyncio.create_task(_stay(target, connections)))
         await asyncio.sleep(OPENING_PAUSE_SECONDS)
     await asyncio.sleep(SETTLING_SECONDS * amount.seconds)
-    opened_at, stolen_before = time.monotonic(), stolen_seconds()
+    opened_at, taken = time.monotonic(), TakenByHost()
     await asyncio.sleep(HELD_SECONDS * amount.seconds)
-    stolen = (stolen_seconds() - stolen_before) / (time.monotonic() - opened_at)
+    taken_share = taken.share()
     kilobytes = (target.server.memory_kb() - memory_before) / amount.held_streams
     began = sum(connection.answer.first_body_at is not None for connection in connections)
     errors = amount.held_streams - began + sum(stream.done() for stream in streams)
@@ -313,7 +313,7 @@ async def _hold(target: Target, amount: Amount) -> Sample:
         for delay in delays_in(piece, at)
         if at - delay >= opened_at
     ]
-    return {"kB": kilobytes, "delay p99": percentile(delays, 99), "stolen": stolen, "errors": errors}
+    return {"kB": kilobytes, "delay p99": percentile(delays, 99), "by host": taken_share, "errors": errors}
 
 
 # Start

@@ -42,10 +42,19 @@ def core_for_the_gateway() -> Iterator[Cores]:
         os.sched_setaffinity(0, ours)
 
 
-def stolen_seconds() -> float:
-    """CPU time that the host of a virtual machine has given to others while this one wanted it, of all cores
-    together (`steal` in man 5 proc_stat)."""
-    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / TICKS_PER_SECOND
+class TakenByHost:
+    """Counts the CPU time that the host of a virtual machine gives to others while this one wants it, of all
+    cores together (`steal` in man 5 proc_stat)."""
+
+    def __init__(self) -> None:
+        self._began, self._before = time.monotonic(), self._seconds()
+
+    def share(self) -> float:
+        """Return the part of one core since the beginning; 1 is a whole core."""
+        return (self._seconds() - self._before) / (time.monotonic() - self._began)
+
+    def _seconds(self) -> float:
+        return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / TICKS_PER_SECOND
 
 
 class DidNotStart(Exception):

@@ -5,7 +5,17 @@ import sys
 
 import pytest
 
-from benchmarks.earlier import Felt, Target, felt_table_rows, outcome, spread_of_rounds
+from benchmarks.earlier import (
+    Felt,
+    Figures,
+    Round,
+    Target,
+    _note,
+    _row,
+    felt_table_rows,
+    outcome,
+    spread_of_rounds,
+)
 from tests.live_gateway import PROJECT
 
 FEW = ["--rounds", "1", "--seconds", "0.2", "--agents", "3", "--paced", "5", "--held", "10"]
@@ -38,6 +48,20 @@ def test_rounds_are_told_apart_from_the_upstream_without_a_gateway() -> None:
     lines = spread_of_rounds(samples, [Felt("delay, ms", "p99"), Felt("first event, ms", "p50")])
 
     assert lines == ["  delay, ms; direct: 1.00, 1.00, 1.00", "  delay, ms; now: 100.00, 200.00, 300.00"]
+
+
+def test_a_ratio_stands_beside_what_the_host_took() -> None:
+    before = Figures(per_second=500, cpu=0.002, p99=0.05)
+    rounds = [
+        Round(before, Figures(per_second=1_000, cpu=0.001, p99=0.03), taken_by_host=0.36),
+        Round(before, Figures(per_second=1_400, cpu=0.0008, p99=0.02), taken_by_host=0.01),
+        Round(before, Figures(per_second=1_300, cpu=0.0009, p99=0.02), taken_by_host=0.04),
+    ]
+
+    assert _note("W1", rounds) == "  W1: 2.80 (1%), 2.60 (4%), 2.00 (36%)"
+    assert _row("W1", rounds) == [
+        *("W1", "500", "1300", "2.60", "2.00 to 2.80", "0.45", "0.40", "4%", "ratio ≥ 2.7: nearly")
+    ]
 
 
 @pytest.mark.full
