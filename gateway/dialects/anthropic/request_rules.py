@@ -111,7 +111,7 @@ def check_empty_answer(request: MessagesRequest) -> None:
         return
     if request.stream:
         raise InvalidRequest("stream: must be false when max_tokens is 0")
-    if request.thinking is not None and request.thinking["type"] != "disabled":
+    if request.thinking is not None and request.thinking.get("type") != "disabled":
         raise InvalidRequest("thinking: may not be enabled when max_tokens is 0")
     if (request.output_config or {}).get("format") is not None:
         raise InvalidRequest("output_config.format: must be unset when max_tokens is 0")
@@ -120,7 +120,7 @@ def check_empty_answer(request: MessagesRequest) -> None:
 
 
 def _budget_of(thinking: Mapping[str, Any] | None) -> int | None:
-    if thinking is None or thinking["type"] != "enabled":
+    if thinking is None or thinking.get("type") != "enabled":
         return None
     budget: int = thinking["budget_tokens"]
     return budget

@@ -473,7 +473,7 @@ MESSAGES_2026 = messages_of(
 # --- parameters ---
 
 BLOCK_BINDING = shape(prefix_mismatch_behavior=string)
-THINKING = variants(
+TYPED_THINKING = variants(
     {
         "enabled": shape(
             {"budget_tokens": integer_of_at_least(MIN_THINKING_BUDGET)},
@@ -486,6 +486,16 @@ THINKING = variants(
     },
     is_open=True,
 )
+UNTYPED_THINKING = shape(display=string, block_binding=BLOCK_BINDING)
+
+
+def thinking_options(value: Any) -> None:
+    """Check ``thinking``. Beside ``block_binding``, Anthropic accepts it without a type: recorded for
+    claude-fable-5-1 in pydantic-ai's tests (test_anthropic_fable_5_1_drops_a_stale_thinking_block)."""
+    is_untyped = type(value) is dict and "type" not in value and value.get("block_binding") is not None
+    (UNTYPED_THINKING if is_untyped else TYPED_THINKING)(value)
+
+
 OUTPUT_FORMAT = variants({"json_schema": shape({"schema": an_object})})
 OUTPUT_CONFIG = shape(
     effort=string,
@@ -518,7 +528,11 @@ CONTEXT_EDIT = variants(
     is_open=True,
 )
 FALLBACK = shape(
-    {"model": string}, max_tokens=integer, output_config=OUTPUT_CONFIG, speed=string, thinking=THINKING
+    {"model": string},
+    max_tokens=integer,
+    output_config=OUTPUT_CONFIG,
+    speed=string,
+    thinking=thinking_options,
 )
 MCP_AT_A_URL = shape(
     {"name": string, "url": string},
@@ -537,7 +551,7 @@ def request_body(messages: Check, sampling: dict[str, Check]) -> Check:
         system=list_of(variants({"text": TEXT}), or_string=True),
         tools=list_of(tool),
         tool_choice=TOOL_CHOICE,
-        thinking=THINKING,
+        thinking=thinking_options,
         output_config=OUTPUT_CONFIG,
         output_format=OUTPUT_FORMAT,
         stop_sequences=list_of(stop_sequence),

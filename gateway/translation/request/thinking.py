@@ -77,10 +77,10 @@ def plan_thinking(
 
 
 def _kind_of(request: MessagesRequest) -> str:
-    """Return enabled, adaptive, disabled or absent. An unknown type counts as adaptive."""
+    """Return enabled, adaptive, disabled or absent. An unknown type, or none, counts as adaptive."""
     if request.thinking is None:
         return "absent"
-    kind = request.thinking["type"]
+    kind = request.thinking.get("type")
     return kind if kind in ("enabled", "disabled") else "adaptive"
 
 

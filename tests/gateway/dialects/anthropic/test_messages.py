@@ -346,6 +346,8 @@ ACCEPTED: list[dict[str, Any]] = [
         ],
     },
     {"max_tokens": 0, "tools": [a_tool()], "tool_choice": {"type": "auto"}, "thinking": {"type": "disabled"}},
+    {"thinking": {"block_binding": {"prefix_mismatch_behavior": "drop_block"}}},
+    {"max_tokens": 100, "thinking": {"block_binding": {}, "display": "omitted"}},
     {"tools": [{"function": {"name": "a"}}, {"function": {"name": "b"}}]},
     {
         "messages": [
