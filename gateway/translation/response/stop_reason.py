@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from accounts.values.sanitize import truncate
+
 # Any reason not listed ends the turn: STOP, OTHER, and unknown ones.
 STOP_REASONS = {
     "MAX_TOKENS": "max_tokens",
@@ -23,6 +25,9 @@ STOP_REASONS = {
 
 # An answer with one of these reasons is complete, even without any content.
 MAY_BE_EMPTY = frozenset(STOP_REASONS.values())
+
+REFUSED = "The model declined to answer this request"
+LONGEST_EXPLANATION = 300
 
 # The model failed to make a tool call or to continue: without a call the turn is incomplete.
 BROKEN_OFF = {
@@ -63,6 +68,15 @@ def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked
     if has_tool_use and reason != "max_tokens":
         return "tool_use"
     return "refusal" if is_blocked else reason
+
+
+def refusal_text(reason: object = None, explanation: object = None) -> str:
+    """Return the text for a refusal without content: with Google's explanation, else with its code for the
+    reason, if it gave one (``finishMessage`` and ``finishReason``, or those of ``promptFeedback``)."""
+    if isinstance(explanation, str) and (said := truncate(explanation.strip(), LONGEST_EXPLANATION)):
+        return f"{REFUSED}: {said}"
+    is_code = isinstance(reason, str) and _REASON.fullmatch(reason)
+    return f"{REFUSED} ({reason})." if is_code else f"{REFUSED}."
 
 
 def why_nothing_was_said(finish_reason: str | None) -> str:

@@ -24,6 +24,7 @@ from gateway.translation.response.stop_reason import (
     MAY_BE_EMPTY,
     NO_FINISH_REASONS,
     error_body_for,
+    refusal_text,
     stop_reason_for,
     why_it_broke_off,
     why_nothing_was_said,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from gateway.dialects.anthropic.stream_events import StreamEvent
     from gateway.translation.request.request import TranslatedRequest
 
-REFUSED = "The model declined to answer this request."
 ONLY_THINKING = "the model thought and then said nothing"
 
 NO_TYPES: frozenset[str] = frozenset()
@@ -98,6 +98,7 @@ class MessageStream:
         "_open",
         "_pending_signature",
         "_read_error",
+        "_refusal",
         "_restorations",
         "_rules",
         "_sent_as_it_comes",
@@ -147,6 +148,7 @@ class MessageStream:
         self._is_closed = False
         self._error: UpstreamError | None = None
         self._is_blocked = False
+        self._refusal = ""  # the text of a refusal without content
         self._turn_ended_with: str | None = None  # the stop_reason, when the gateway ended the turn
         self._shows_parts = not self._rules.without_content
         self._tool_use_ids = NO_IDS
@@ -250,6 +252,8 @@ class MessageStream:
         finish_reason = candidate["finishReason"] if "finishReason" in candidate else None  # noqa: SIM401
         if type(finish_reason) is str and finish_reason not in NO_FINISH_REASONS:
             self.finish_reason = finish_reason
+            if finish_reason != "STOP" and not self._is_blocked:
+                self._refusal = refusal_text(finish_reason, candidate.get("finishMessage"))
             error = error_body_for(finish_reason)
             if error is not None:
                 return events + self._fail(error)
@@ -271,7 +275,7 @@ class MessageStream:
             self._start(events)
         stop_reason = self.stop_reason
         if stop_reason == "refusal" and not self._has_block:
-            self._send_text(REFUSED, events)
+            self._send_text(self._refusal, events)
         self._keep_pending_signature()
         self._close_block(events)
         stop_sequence = self._finder.found if self._finder is not None else None
@@ -290,6 +294,7 @@ class MessageStream:
         feedback = response["promptFeedback"] if "promptFeedback" in response else None  # noqa: SIM401
         if type(feedback) is dict and feedback.get("blockReason"):
             self._is_blocked = True
+            self._refusal = refusal_text(feedback["blockReason"], feedback.get("blockReasonMessage"))
         response_id = response["responseId"] if "responseId" in response else None  # noqa: SIM401
         if type(response_id) is str and response_id[:4] == "msg_":
             self._message_id = response_id

@@ -12,7 +12,6 @@ from gateway.translation.request.answer_rules import AnswerRules
 from gateway.translation.request.request import TranslationOptions, translate_request
 from gateway.translation.response.stream import (
     ONLY_THINKING,
-    REFUSED,
     BrokenAnswer,
     EmptyAnswer,
 )
@@ -650,14 +649,54 @@ def test_a_refusal_without_words_is_given_some(finish: str) -> None:
     events = events_of(a_stream(), a_chunk(finish_reason=finish))
 
     message = as_the_sdk_reads(events)
-    assert message["content"] == [{"type": "text", "text": REFUSED}]
+    words = f"The model declined to answer this request ({finish})."
+    assert message["content"] == [{"type": "text", "text": words}]
     assert message["stop_reason"] == "refusal"
 
 
-def test_a_blocked_prompt_is_a_refusal() -> None:
-    events = events_of(a_stream(), {"response": {"promptFeedback": {"blockReason": "SAFETY"}}})
+# Recorded from Vertex in pydantic-ai's tests (test_google_model_armor_…).
+ARMOR_OF_PROMPT = {
+    "blockReason": "MODEL_ARMOR",
+    "blockReasonMessage": "The prompt violated Prompt Injection and Jailbreak filters.",
+}
+ARMOR_OF_ANSWER = {
+    "avgLogprobs": -1.1,
+    "finishReason": "MODEL_ARMOR",
+    "finishMessage": "The response violated Responsible AI Safety settings (Harassment) filters.",
+}
+SAFETY = "The model declined to answer this request (SAFETY)."
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"promptFeedback": {"blockReason": "SAFETY"}}, SAFETY),
+    ({"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": " "}}, SAFETY),
+    ({"promptFeedback": {"blockReason": 7}}, "The model declined to answer this request."),
+    (
+        {"promptFeedback": {"blockReason": "SAFETY"}, "candidates": [{"finishReason": "OTHER"}]},
+        SAFETY,
+    ),
+    (
+        {"promptFeedback": ARMOR_OF_PROMPT},
+        "The model declined to answer this request: "
+        "The prompt violated Prompt Injection and Jailbreak filters.",
+    ),
+    (
+        {"candidates": [ARMOR_OF_ANSWER]},
+        "The model declined to answer this request: "
+        "The response violated Responsible AI Safety settings (Harassment) filters.",
+    ),
+    ({"candidates": [{"finishReason": "SAFETY", "finishMessage": ["odd"]}]}, SAFETY),
+    (
+        {"candidates": [{"finishReason": "SPII", "finishMessage": "\x1b[31m" + "long " * 100}]},
+        "The model declined to answer this request: " + ("\\x1b[31m" + "long " * 100)[:300],
+    ),
+]
 
-    assert as_the_sdk_reads(events)["stop_reason"] == "refusal"
+
+@pytest.mark.parametrize(("response", "words"), REFUSALS)
+def test_a_refusal_says_why(response: dict[str, Any], words: str) -> None:
+    message = as_the_sdk_reads(events_of(a_stream(), {"response": response}))
+
+    assert message["stop_reason"] == "refusal"
+    assert message["content"] == [{"type": "text", "text": words}]
 
 
 def test_a_limit_spent_on_thinking_is_an_answer_without_content() -> None:
