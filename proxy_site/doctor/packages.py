@@ -51,12 +51,15 @@ def check_packages() -> Finding:
     if broken := dict(_broken()):
         sentence = f"Installed, but cannot be loaded by this Python: {_listed(broken)}."
         return problem("Packages", sentence, REINSTALL, tuple(broken.values()))
-    if other := list(_other_versions(required)):
+    newer, other = _other_versions(required)
+    if other:
         return warning(
             "Packages",
             f"Another version than in requirements.txt, which was tested: {_listed(other)}.",
-            "`uv sync`, or `pip install --require-hashes -r requirements.txt`, installs those.",
+            "`uv sync --upgrade`, or `pip install --require-hashes -r requirements.txt`, updates them.",
         )
+    if newer:
+        return ok("Packages", f"{len(required)}; newer than in requirements.txt: {_listed(newer)}")
     return ok("Packages", f"{len(required)}, in the versions of requirements.txt")
 
 
@@ -98,14 +101,27 @@ def _broken() -> Iterable[tuple[str, str]]:
             yield module, f"{module}: {str(error).splitlines()[0]}"
 
 
-def _other_versions(names: Iterable[str]) -> Iterable[str]:
+def _other_versions(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the packages that are not in a version of requirements.txt: those in a newer one of the same
+    major version, as `uv sync` installs them once they are published, and the others."""
     pinned: dict[str, set[str]] = {}
     file = PROJECT / "requirements.txt"
     for name, pin in PIN.findall(file.read_text(encoding="utf-8") if file.is_file() else ""):
         pinned.setdefault(name, set()).add(pin)
+    newer: list[str] = []
+    other: list[str] = []
     for name in names:
-        if name in pinned and (here := _installed(name)) not in pinned[name]:
-            yield f"{name} {here}"
+        here = _installed(name) or ""
+        if name in pinned and here not in pinned[name]:
+            is_newer = any(_is_newer(here, than) for than in pinned[name])
+            (newer if is_newer else other).append(f"{name} {here}")
+    return newer, other
+
+
+def _is_newer(here: str, than: str) -> bool:
+    """Return whether a version is newer than another, and of the same major version."""
+    numbers, tested = ([int(number) for number in re.findall(r"\d+", one)] for one in (here, than))
+    return numbers[:1] == tested[:1] and numbers > tested
 
 
 def _listed(names: Iterable[str]) -> str:

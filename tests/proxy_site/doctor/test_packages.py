@@ -47,6 +47,32 @@ def test_a_package_that_this_python_cannot_load_is_named(
     assert "built for another Python" in found.details[0]
 
 
+@pytest.mark.parametrize(
+    ("pins", "state", "words"),
+    [
+        ("aiohttp==3.14.1\n", State.OK, "in the versions of requirements.txt"),
+        ("aiohttp==3.14.0\n", State.OK, "newer than in requirements.txt: aiohttp 3.14.1"),
+        ("aiohttp==3.9.12\n", State.OK, "newer than in requirements.txt: aiohttp 3.14.1"),
+        ("aiohttp==3.14.2\n", State.WARNING, "which was tested: aiohttp 3.14.1."),
+        ("aiohttp==2.14.1\n", State.WARNING, "which was tested: aiohttp 3.14.1."),
+        ("aiohttp==4.0.0rc1\n", State.WARNING, "which was tested: aiohttp 3.14.1."),
+        ("aiohttp==odd\n", State.WARNING, "which was tested: aiohttp 3.14.1."),
+        ("", State.OK, "in the versions of requirements.txt"),
+    ],
+)
+def test_a_newer_package_is_no_reason_to_warn(
+    pins: str, state: State, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements.txt").write_text(pins)
+    monkeypatch.setattr(packages, "PROJECT", tmp_path)
+    monkeypatch.setattr(packages, "version", lambda name: "3.14.1")
+
+    found = packages.check_packages()
+
+    assert found.state is state
+    assert words in found.sentence
+
+
 @pytest.mark.slow
 def test_other_commands_name_the_missing_package_and_doctor() -> None:
     done = subprocess.run(
