@@ -29,7 +29,7 @@ from benchmarks.felt import DIRECT, Amount  # noqa: E402
 from benchmarks.load import run_load  # noqa: E402
 from benchmarks.measure import WARM_UP_SECONDS  # noqa: E402
 from benchmarks.plan import say  # noqa: E402
-from benchmarks.processes import TakenByHost  # noqa: E402
+from benchmarks.processes import StealTime  # noqa: E402
 from benchmarks.report import machine, table  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
@@ -62,11 +62,11 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Both gateways in one round, and the part of one core that the host took meanwhile."""
+    """The figures of both gateways in one round, and its steal time as a fraction of one CPU."""
 
     before: Figures
     now: Figures
-    taken_by_host: float
+    steal: float
 
     @property
     def ratio(self) -> float:
@@ -191,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def measure(both: BeforeAndNow, workloads: list[str], rounds: int) -> tuple[list[list[str]], list[str]]:
-    """Return rows of the table of throughput, and a line for each with the ratios of its rounds."""
+    """Return the rows of the throughput table, and for each workload a line with the ratio of every round."""
     rows, notes = [], []
     for workload in [WORKLOADS[one] for one in workloads]:
         say(f"{workload.name}: {workload.meaning}")
@@ -212,10 +212,10 @@ def _warm_target(both: BeforeAndNow, name: str, workload: Workload) -> Iterator[
 
 
 def _round(before: stage.Target, now: stage.Target, at_once: int) -> Round:
-    taken = TakenByHost()
+    stolen = StealTime()
     turns = [(_measure(before, at_once), _measure(now, at_once)) for _ in range(TURNS)]
     return Round(
-        _together([turn[0] for turn in turns]), _together([turn[1] for turn in turns]), taken.share()
+        _together([turn[0] for turn in turns]), _together([turn[1] for turn in turns]), stolen.share()
     )
 
 
@@ -250,14 +250,14 @@ def _row(workload: str, rounds: list[Round]) -> list[str]:
         f"{min(ratios):.2f} to {max(ratios):.2f}",
         f"{median(one.now.cpu / one.before.cpu for one in rounds):.2f}",
         f"{p99:.2f}",
-        f"{median(one.taken_by_host for one in rounds):.0%}",
+        f"{median(one.steal for one in rounds):.0%}",
         ", ".join(targets),
     ]
 
 
 def _note(workload: str, rounds: list[Round]) -> str:
-    each = sorted(rounds, key=lambda one: one.taken_by_host)
-    return f"  {workload}: {', '.join(f'{one.ratio:.2f} ({one.taken_by_host:.0%})' for one in each)}"
+    each = sorted(rounds, key=lambda one: one.steal)
+    return f"  {workload}: {', '.join(f'{one.ratio:.2f} ({one.steal:.0%})' for one in each)}"
 
 
 def felt_table_rows(samples: Samples, figures: list[Felt]) -> list[list[str]]:

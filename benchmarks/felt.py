@@ -17,7 +17,7 @@ from benchmarks.http_client import Connection, Disconnected, connect, run
 from benchmarks.measure import measure_streams, one_stream, percentile, probe
 from benchmarks.paced_upstream import delays_in
 from benchmarks.plan import say
-from benchmarks.processes import LOOPBACK, TakenByHost, core_for_the_gateway
+from benchmarks.processes import LOOPBACK, StealTime, core_for_the_gateway
 from benchmarks.stage import Target
 from benchmarks.workloads import SDK_HEADERS, STREAM_REQUEST, WORKLOADS
 
@@ -249,9 +249,8 @@ SETTLING_SECONDS, HELD_SECONDS = 5.0, 20.0
 """The pause before measuring, and the time measured: a stall of 0.1 s is then less than 1 % of it, so it does
 not decide the p99 alone."""
 CALM_SHARE, MOST_WINDOWS = 0.05, 6
-"""The largest part of a core that the host of a virtual machine may take during the time measured, and how
-often that time is measured anew with the same streams while the host takes more. If it always does, the time
-in which it took least counts."""
+"""The largest steal time of a measurement, as a fraction of one CPU, and the most measurements. One
+with more steal time is repeated with the same streams; if all have more, the one with the least is used."""
 
 
 def held(both: BeforeAndNow, amount: Amount) -> Samples:
@@ -316,25 +315,24 @@ async def _hold(target: Target, amount: Amount) -> Sample:
         if window.began <= at - delay < window.ended
     ]
     delay = percentile(delays, 99)
-    return {"kB": kilobytes, "delay p99": delay, "by host": window.taken_by_host, "errors": errors}
+    return {"kB": kilobytes, "delay p99": delay, "by host": window.steal, "errors": errors}
 
 
 class _Window(NamedTuple):
-    """A time measured, from `began` to `ended` (time.monotonic()), and the part of one core that the host
-    took in it."""
+    """The interval of a measurement (time.monotonic()), and its steal time as a fraction of one CPU."""
 
     began: float
     ended: float
-    taken_by_host: float
+    steal: float
 
 
 async def _calm_window(seconds: float) -> _Window:
     windows: list[_Window] = []
-    while not windows or (windows[-1].taken_by_host > CALM_SHARE and len(windows) < MOST_WINDOWS):
-        began, taken = time.monotonic(), TakenByHost()
+    while not windows or (windows[-1].steal > CALM_SHARE and len(windows) < MOST_WINDOWS):
+        began, stolen = time.monotonic(), StealTime()
         await asyncio.sleep(seconds)
-        windows.append(_Window(began, time.monotonic(), taken.share()))
-    return min(windows, key=lambda window: window.taken_by_host)
+        windows.append(_Window(began, time.monotonic(), stolen.share()))
+    return min(windows, key=lambda window: window.steal)
 
 
 # Start

@@ -42,15 +42,15 @@ def core_for_the_gateway() -> Iterator[Cores]:
         os.sched_setaffinity(0, ours)
 
 
-class TakenByHost:
-    """Counts the CPU time that the host of a virtual machine gives to others while this one wants it, of all
-    cores together (`steal` in man 5 proc_stat)."""
+class StealTime:
+    """Measures the steal time of all CPUs since its creation: the time that a virtual CPU was ready to run,
+    and the hypervisor ran something else (`steal` in man 5 proc_stat)."""
 
     def __init__(self) -> None:
         self._began, self._before = time.monotonic(), self._seconds()
 
     def share(self) -> float:
-        """Return the part of one core since the beginning; 1 is a whole core."""
+        """Return the steal time as a fraction of the elapsed time; 1 is one whole CPU."""
         return (self._seconds() - self._before) / (time.monotonic() - self._began)
 
     def _seconds(self) -> float:

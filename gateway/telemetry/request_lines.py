@@ -73,7 +73,7 @@ class TakesRequestLines(Protocol):
 
 
 class StandardOutput(logging.StreamHandler[Any]):
-    """Writes to standard output. Lines of requests wait for others that come within WRITE_SECONDS."""
+    """Writes to standard output. Lines of requests are buffered for at most WRITE_SECONDS."""
 
     formatter: SafeFormatter
 

@@ -119,7 +119,7 @@ def _other_versions(names: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_newer(here: str, than: str) -> bool:
-    """Return whether a version is newer than another, and of the same major version."""
+    """Return True for a newer version with the same major number."""
     numbers, tested = ([int(number) for number in re.findall(r"\d+", one)] for one in (here, than))
     return numbers[:1] == tested[:1] and numbers > tested
 

@@ -53,9 +53,9 @@ def test_rounds_are_told_apart_from_the_upstream_without_a_gateway() -> None:
 def test_a_ratio_stands_beside_what_the_host_took() -> None:
     before = Figures(per_second=500, cpu=0.002, p99=0.05)
     rounds = [
-        Round(before, Figures(per_second=1_000, cpu=0.001, p99=0.03), taken_by_host=0.36),
-        Round(before, Figures(per_second=1_400, cpu=0.0008, p99=0.02), taken_by_host=0.01),
-        Round(before, Figures(per_second=1_300, cpu=0.0009, p99=0.02), taken_by_host=0.04),
+        Round(before, Figures(per_second=1_000, cpu=0.001, p99=0.03), steal=0.36),
+        Round(before, Figures(per_second=1_400, cpu=0.0008, p99=0.02), steal=0.01),
+        Round(before, Figures(per_second=1_300, cpu=0.0009, p99=0.02), steal=0.04),
     ]
 
     assert _note("W1", rounds) == "  W1: 2.80 (1%), 2.60 (4%), 2.00 (36%)"

@@ -490,8 +490,11 @@ UNTYPED_THINKING = shape(display=string, block_binding=BLOCK_BINDING)
 
 
 def thinking_options(value: Any) -> None:
-    """Check ``thinking``. Beside ``block_binding``, Anthropic accepts it without a type: recorded for
-    claude-fable-5-1 in pydantic-ai's tests (test_anthropic_fable_5_1_drops_a_stale_thinking_block)."""
+    """Check the field ``thinking``. Anthropic accepts it without ``type`` if it has ``block_binding``.
+
+    Recorded for claude-fable-5-1 in pydantic-ai's tests, in
+    test_anthropic_fable_5_1_drops_a_stale_thinking_block.
+    """
     is_untyped = type(value) is dict and "type" not in value and value.get("block_binding") is not None
     (UNTYPED_THINKING if is_untyped else TYPED_THINKING)(value)
 

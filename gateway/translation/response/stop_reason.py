@@ -70,9 +70,9 @@ def stop_reason_for(finish_reason: str | None, *, has_tool_use: bool, is_blocked
     return "refusal" if is_blocked else reason
 
 
-def refusal_text(reason: object = None, explanation: object = None) -> str:
-    """Return the text for a refusal without content: with Google's explanation, else with its code for the
-    reason, if it gave one (``finishMessage`` and ``finishReason``, or those of ``promptFeedback``)."""
+def refusal_text(reason: object, explanation: object) -> str:
+    """Return the text block of a refusal that has no content. ``explanation`` is Google's finishMessage or
+    blockReasonMessage, ``reason`` its finishReason or blockReason, used when there is no explanation."""
     if isinstance(explanation, str) and (said := truncate(explanation.strip(), LONGEST_EXPLANATION)):
         return f"{REFUSED}: {said}"
     is_code = isinstance(reason, str) and _REASON.fullmatch(reason)
